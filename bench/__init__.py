@@ -1,0 +1,1 @@
+"""Comparison benchmarks: `python -m bench dispatch`, `first_call`, `steady`."""

@@ -1,0 +1,200 @@
+"""The public functions: grad and its kin."""
+
+from __future__ import annotations
+
+import functools
+import inspect
+from collections.abc import Callable
+from typing import Any
+
+from lilith import tree
+from lilith.captures import scan
+from lilith.compile import run
+from lilith.derive import Spec, derive, function_name, raw_graph
+from lilith.ir.graph import Graph
+from lilith.ops import control
+from lilith.result import GradResult
+from lilith.source import ArgumentError
+from lilith.trace import current_trace, is_tracing
+from lilith.tracer import Tracer
+
+_GRAD = Spec(gradient=True)
+_JIT = Spec(gradient=False)
+
+
+def _spec(f: Callable[..., Any], wrt: Any, has_aux: bool, cotangent: bool) -> Spec:
+    """The Spec of some options, normalised; the plain one is always the same object."""
+    _check_function(f)
+    if wrt is None and not has_aux and not cotangent:
+        return _GRAD
+    if isinstance(wrt, list):
+        wrt = tuple(wrt)
+    return Spec(True, wrt, bool(has_aux), cotangent)
+
+
+def _check_function(f: Any) -> None:
+    if not callable(f):
+        raise ArgumentError(
+            f"the first argument must be a function, got {type(f).__name__}", hint="grad(f, x, y), not grad(f(x, y))"
+        )
+
+
+def _check_options(f: Callable[..., Any], **given: bool) -> None:
+    """An option of grad that is also a parameter of f would be ambiguous."""
+    try:
+        parameters = inspect.signature(f).parameters
+    except (TypeError, ValueError):  # builtins and ufuncs have no signature
+        return
+    for name, used in given.items():
+        if used and name in parameters:
+            raise ArgumentError(
+                f"grad: {name}= is an option of grad and a parameter of {function_name(f)}",
+                hint=f"lilith.value_and_grad({function_name(f)}, {name}=...) takes options apart from arguments",
+            )
+
+
+def grad(
+    f: Callable[..., Any],
+    *args: Any,
+    cotangent: Any = None,
+    wrt: Any = None,
+    has_aux: bool = False,
+    **kwargs: Any,
+) -> tuple[Any, GradResult]:
+    """The value of `f(*args, **kwargs)` and its gradient for each argument.
+
+    The first call with arguments of certain types traces f and compiles value and gradient with XLA; later calls run.
+
+    Arguments:
+        f: any function of NumPy arrays, Python numbers or structures of them. Its result is one real floating number,
+            unless a cotangent is given.
+        *args, **kwargs: its arguments. Floats and float arrays are differentiated; ints, strings, None and callables are
+            static; integer arrays are data.
+        cotangent: for a result that is not a scalar: an array (or structure) v of its shape and dtype; the gradient is
+            then that of `sum(v * f(...))`.
+        wrt: differentiate only by these: an argument position, a parameter name, or a tuple of them.
+        has_aux: f returns `(value, aux)`; aux, any structure, is not differentiated.
+
+    Returns:
+        `(value, g)`, or `((value, aux), g)`; `g` is a `GradResult`: `g[0]` has the shape, dtype and kind (NumPy array,
+        jax.Array, Python float) of the first argument.
+
+    Raises:
+        LilithError: what cannot be traced or differentiated, with the user's line and the remedy.
+
+    >>> import numpy as np
+    >>> def my_loss(y_pred, y_true):
+    ...     return np.sum((y_pred - y_true) ** 2)
+    >>> val, g = grad(my_loss, np.array([1.0, 2.0]), np.array([0.5, 4.0]))
+    >>> val, g
+    (np.float64(4.25), GradResult(2))
+    >>> g[0]
+    array([ 1., -4.])
+    """
+    if wrt is None and cotangent is None and not has_aux:
+        if not callable(f):
+            _check_function(f)
+        return run(f, _GRAD, args, kwargs)
+    spec = _spec(f, wrt, has_aux, cotangent is not None)
+    _check_options(f, wrt=wrt is not None, has_aux=has_aux, cotangent=cotangent is not None)
+    return run(f, spec, args, kwargs, cotangent)
+
+
+def value_and_grad(
+    f: Callable[..., Any], wrt: Any = None, has_aux: bool = False, cotangent: Any = None
+) -> Callable[..., tuple[Any, GradResult]]:
+    """The function `(*args, **kwargs) -> (value, GradResult)`; see `grad` for the options and the result.
+
+    >>> step = value_and_grad(lambda x: x * x)
+    >>> step(3.0)
+    (9.0, GradResult(1))
+    """
+    spec = _spec(f, wrt, has_aux, cotangent is not None)
+
+    @functools.wraps(f, updated=())
+    def gradient(*args: Any, **kwargs: Any) -> tuple[Any, GradResult]:
+        return run(f, spec, args, kwargs, cotangent)
+
+    return gradient
+
+
+def jit(f: Callable[..., Any]) -> Callable[..., Any]:
+    """f, compiled: the first call with arguments of certain types traces and compiles, later calls run.
+
+    f may take and return any structure. Static objects in the result (strings, None) are returned as they are.
+
+    >>> import numpy as np
+    >>> double = jit(lambda x: {"twice": 2 * x})
+    >>> double(np.arange(3.0))
+    {'twice': array([0., 2., 4.])}
+    """
+    _check_function(f)
+
+    @functools.wraps(f, updated=())
+    def compiled(*args: Any, **kwargs: Any) -> Any:
+        return run(f, _JIT, args, kwargs)
+
+    return compiled
+
+
+def trace(f: Callable[..., Any], *args: Any, **kwargs: Any) -> Graph:
+    """The graph that f makes of arguments of these types, as it is recorded. `print` shows it.
+
+    >>> import numpy as np
+    >>> graph = trace(lambda x: np.sum(x * x), np.ones(3))
+    >>> [node.primitive.name for node in graph.nodes]
+    ['mul', 'reduce_sum']
+    """
+    _check_function(f)
+    return raw_graph(f, args, kwargs, scan(f))
+
+
+def trace_grad(f: Callable[..., Any], *args: Any, wrt: Any = None, **kwargs: Any) -> Graph:
+    """The graph that `grad(f, *args, **kwargs)` compiles: the value, then a gradient per differentiated array.
+
+    >>> import numpy as np
+    >>> graph = trace_grad(lambda x: np.sum(x * x), np.ones(3))
+    >>> [y.type for y in graph.outputs]
+    [f64[], f64[3]]
+    """
+    spec = _spec(f, wrt, False, False)
+    _check_options(f, wrt=wrt is not None)
+    return derive(f, spec, args, kwargs, scan(f)).graph
+
+
+def stop_gradient(x: Any) -> Any:
+    """x, as a constant for differentiation; any structure. Outside of a traced function: x itself.
+
+    >>> value_and_grad(lambda x: x * stop_gradient(x))(3.0)[1][0]
+    3.0
+    """
+    if not is_tracing():
+        return x
+    leaves, structure = tree.flatten(x)
+    trace = current_trace()
+    cut = [
+        Tracer(control.stop_gradient(trace.lift(leaf)), trace) if isinstance(leaf, Tracer) else leaf for leaf in leaves
+    ]
+    return tree.unflatten(structure, cut)
+
+
+def print(format: str, *arrays: Any) -> None:
+    """Print arrays from inside of a compiled program, each time it runs: `lilith.print("loss {:.3f}", loss)`.
+
+    Arguments:
+        format: a `str.format` string with one field per array.
+
+    >>> import sys
+    >>> def loss(x):
+    ...     print("x is {}", x)
+    ...     return x * x
+    >>> value, g = grad(loss, 3.0)
+    x is 3.0
+    """
+    from lilith.printing import show
+
+    if not is_tracing():
+        show(format, *arrays)
+        return
+    trace = current_trace()
+    control.print_(*[trace.lift(x) for x in arrays], format=format)

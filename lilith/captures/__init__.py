@@ -1,0 +1,80 @@
+"""Captures: everything a function reads besides its arguments.
+
+Closure cells, defaults, the globals it names, the attributes of a bound method's object; the same of the user's helper
+functions; and what these hold, at any depth. Arrays and floats become inputs of the program; ints, strings and code
+become part of its key.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Callable, Sequence
+from typing import Any
+
+from lilith.captures.plan import Plan
+from lilith.captures.substitute import Substitution
+from lilith.captures.walk import Walk
+
+__all__ = ["Captures", "Plan", "scan", "substitute"]
+
+
+class Captures:
+    """What one scan found.
+
+    Attributes:
+        key: hashable and complete description of all that is static: code, structure, static values, content of what
+            cannot take a tracer. Not the types of the inputs.
+        leaves: current values of the inputs: arrays, floats, complex numbers, NumPy scalars, tracers of outer traces.
+        names: theirs, as the program calls them: `X`, `self.W`, `model.layers[0].b`, `helper.scale`.
+        plan: reads the inputs again; it does not hold the user's objects, as the Captures do.
+        generators: random generators that can be reached.
+        opaque: names of what may change unseen, such as iterators and files.
+    """
+
+    __slots__ = ("_walk", "generators", "key", "leaves", "names", "opaque", "plan")
+
+    def __init__(self, walk: Walk):
+        self._walk = walk
+        self.key = walk.key()
+        self.leaves = [edge.value for edge in walk.inputs]
+        self.names = [edge.name for edge in walk.inputs]
+        self.generators = walk.generators
+        self.opaque = walk.opaque
+        self.plan = Plan(walk)
+
+    def describe(self) -> str:
+        """The static values, as text: `n=3, mode='fast', helper=<function helper>`."""
+        return ", ".join(self._walk.describe())
+
+
+def scan(f: Callable[..., Any]) -> Captures:
+    """Walk through everything that f reads besides its arguments.
+
+    >>> import numpy as np
+    >>> scale, n = np.ones(3), 2
+    >>> def make(scale, n):
+    ...     return lambda x: scale * x**n
+    >>> captures = scan(make(np.ones(3), 2))
+    >>> captures.names, captures.leaves
+    (['scale'], [array([1., 1., 1.])])
+    >>> captures.key == scan(make(np.zeros(4), 2)).key, captures.key == scan(make(np.ones(3), 3)).key
+    (True, False)
+    >>> captures.plan.read(make(np.zeros(3), 2)), captures.plan.read(make(np.zeros(3), 3))
+    ([array([0., 0., 0.])], None)
+    """
+    return Captures(Walk(f))
+
+
+def substitute(f: Callable[..., Any], captures: Captures, replacements: Sequence[Any]) -> Callable[..., Any]:
+    """A copy of f that reads the replacements in place of the captured inputs. f and all it reads stay as they are.
+
+    Without inputs it is f itself.
+
+    >>> def make(scale):
+    ...     return lambda x: scale * x
+    >>> f = make(2.0)
+    >>> substitute(f, scan(f), [10.0])(3.0), f(3.0)
+    (30.0, 6.0)
+    """
+    if not captures.leaves:
+        return f
+    return Substitution(captures._walk, list(replacements)).run()

@@ -1,0 +1,29 @@
+"""Settings of the whole process: `lilith.config.interpret = True`."""
+
+from __future__ import annotations
+
+import os
+
+
+class Config:
+    """The settings, as attributes.
+
+    Attributes:
+        interpret: run functions node by node in NumPy instead of compiling them: slow, but a debugger sees the value of
+            every traced array, and a warning names the line where the first NaN appears.
+        explain: say on stderr why something is compiled (also by the environment variable `LILITH_EXPLAIN=1`).
+        cache_size: how many compiled programs are kept.
+    """
+
+    __slots__ = ("cache_size", "explain", "interpret")
+
+    def __init__(self) -> None:
+        self.interpret = False
+        self.explain = os.environ.get("LILITH_EXPLAIN", "") not in ("", "0")
+        self.cache_size = 1024
+
+    def __repr__(self) -> str:
+        return f"Config({', '.join(f'{name}={getattr(self, name)!r}' for name in self.__slots__)})"
+
+
+config = Config()

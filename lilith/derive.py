@@ -1,0 +1,345 @@
+"""From a function and the arguments of one call to the graph that answers it: trace, reverse, simplify."""
+
+from __future__ import annotations
+
+from collections.abc import Callable, Sequence
+from typing import Any, NamedTuple
+
+import numpy as np
+
+from lilith import tree
+from lilith.captures import Captures, substitute
+from lilith.ir.graph import Graph, Node, Source, Value, fill_like
+from lilith.ir.type import TensorType, dtype_name, is_inexact, kind
+from lilith.randomness import no_randomness
+from lilith.result import Labels
+from lilith.signature import STATIC, Arguments, describe, leaf_key, take_apart
+from lilith.source import ArgumentError, DtypeError, GradientError, ShapeError
+from lilith.trace import Recorded, Traced, trace_call
+from lilith.transform.reverse import reverse, structural_zeros
+from lilith.transform.simplify import remove_dead, simplify
+from lowering.runtime import ARRAY, JAX, PYTHON, SCALAR
+
+
+class Spec(NamedTuple):
+    """What is wanted of a function.
+
+    Attributes:
+        gradient: value and gradient, or the value alone.
+        wrt: the arguments to differentiate by (index, name, or a tuple of them); None for all that can be.
+        has_aux: the function returns `(value, aux)`.
+        cotangent: the result may have any shape; a cotangent of its structure is given with each call.
+    """
+
+    gradient: bool
+    wrt: Any = None
+    has_aux: bool = False
+    cotangent: bool = False
+
+
+class Derivation(NamedTuple):
+    """A graph and how its inputs and outputs belong to the call.
+
+    The graph's inputs are the dynamic leaves of the arguments, the captured leaves, captured tracers of enclosing
+    traces, hoisted constants, and the cotangent's leaves. Its outputs are the leaves of the value, those of aux, and
+    the gradients.
+
+    Attributes:
+        graph: simplified, ready to lower, interpret or inline.
+        kinds: of each output: what it becomes when it leaves (`lilith.signature`'s kinds).
+        value_leaves, value_structure: the result; leaves are output indices (Traced) or static objects.
+        entries: per argument `(structure, leaves)` of its gradient, leaves being output indices or None; None for
+            arguments that have no gradient.
+        labels: for GradResult.
+        outer, hoisted: what the extra inputs are given.
+    """
+
+    graph: Graph
+    kinds: tuple[str, ...]
+    value_leaves: list[Any]
+    value_structure: Any
+    entries: list[Any]
+    labels: Labels | None
+    outer: list[Any]
+    hoisted: list[np.ndarray]
+
+    def assemble(self, outputs: Sequence[Any]) -> Any:
+        """The user's result from the graph's outputs: `value`, or `(value, GradResult)` for a gradient."""
+        value = self.value(outputs)
+        if self.labels is None:
+            return value
+        from lilith.result import GradResult
+
+        return value, GradResult(self.gradients(outputs), self.labels)
+
+    def value(self, outputs: Sequence[Any]) -> Any:
+        leaves = [outputs[x.index] if isinstance(x, Traced) else x for x in self.value_leaves]
+        return tree.unflatten(self.value_structure, leaves)
+
+    def gradients(self, outputs: Sequence[Any]) -> list[Any]:
+        built = []
+        for entry in self.entries:
+            if entry is None:
+                built.append(None)
+            else:
+                structure, indices = entry
+                built.append(tree.unflatten(structure, [None if i is None else outputs[i] for i in indices]))
+        return built
+
+
+def record(
+    f: Callable[..., Any],
+    arguments: Arguments,
+    captures: Captures,
+    concrete: bool = False,
+    observe: Callable[[Node, tuple, tuple], None] | None = None,
+) -> Recorded:
+    """Trace f on tracers in place of the arguments' and the captures' dynamic leaves."""
+    dynamic = [leaf for leaf in arguments.leaves if leaf.kind != STATIC]
+    types = [leaf.type for leaf in dynamic] + [describe(x)[1] for x in captures.leaves]
+    names = [leaf.path for leaf in dynamic] + list(captures.names)
+
+    def run(tracers: list[Any]) -> Any:
+        args, kwargs = arguments.rebuild(tracers[: len(dynamic)])
+        return substitute(f, captures, tracers[len(dynamic) :])(*args, **kwargs)
+
+    name = function_name(f)
+    values = [leaf.value for leaf in dynamic] + list(captures.leaves) if concrete else None
+    with no_randomness(captures.generators, name):
+        return trace_call(run, types, names, name, values, observe)
+
+
+def function_name(f: Any) -> str:
+    """What the function is called in texts: its name, or its class's."""
+    return getattr(f, "__name__", None) or type(f).__name__
+
+
+def derive(
+    f: Callable[..., Any],
+    spec: Spec,
+    args: tuple,
+    kwargs: dict[str, Any],
+    captures: Captures,
+    cotangent: Any = None,
+    **interpreted: Any,
+) -> Derivation:
+    """The derivation of one call. Raises LilithError where the program or the arguments are wrong."""
+    arguments = take_apart(f, args, kwargs)
+    wanted = _wanted_leaves(f, spec, arguments) if spec.gradient else []
+    recorded = record(f, arguments, captures, **interpreted)
+    graph = recorded.graph
+    dynamic = [leaf for leaf in arguments.leaves if leaf.kind != STATIC]
+    values, structure = _split_aux(f, spec, recorded)
+    kinds = [_value_kind(y.type, [dynamic[i].kind for i in wanted] or [x.kind for x in dynamic]) for y in graph.outputs]
+    if not spec.gradient:
+        return Derivation(
+            simplify(graph), tuple(kinds), recorded.leaves, structure, [], None, recorded.captured, recorded.hoisted
+        )
+    main = [leaf.index for leaf in values if isinstance(leaf, Traced)]
+    if spec.cotangent:
+        _check_cotangent(f, cotangent, spec, recorded, main)
+    else:
+        _check_scalar(f, graph, values, main)
+    differentiated = graph.with_outputs([graph.outputs[i] for i in main])
+    pulled = reverse(differentiated, wanted)
+    gradients = pulled.outputs[len(main) :]
+    whole = pulled.with_outputs((*graph.outputs, *gradients))
+    if not spec.cotangent:
+        for _ in range(len(whole.inputs) - len(graph.inputs)):
+            whole = whole.bind(len(graph.inputs), lambda type: fill_like(Value(type), 1))
+    zeros = [dynamic[i].path for i, zero in zip(wanted, structural_zeros(differentiated, wanted), strict=True) if zero]
+    kinds += [dynamic[i].kind for i in wanted]
+    labels, entries = _entries(f, spec, arguments, wanted, len(graph.outputs), frozenset(zeros))
+    return Derivation(
+        simplify(whole), tuple(kinds), recorded.leaves, structure, entries, labels, recorded.captured, recorded.hoisted
+    )
+
+
+def gradient_source(graph: Graph) -> Source | None:
+    """The user's line that computed the graph's first output."""
+    node = graph.producers().get(graph.outputs[0]) if graph.outputs else None
+    return node.source if node is not None else None
+
+
+# ---- which arguments --------------------------------------------------------------------------------------------
+
+
+def _asked_arguments(f: Callable[..., Any], spec: Spec, arguments: Arguments) -> list[bool]:
+    """For each argument, whether its gradient is asked for."""
+    if spec.wrt is None:
+        return [True] * len(arguments.names)
+    asked = [False] * len(arguments.names)
+    for item in spec.wrt if isinstance(spec.wrt, tuple) else (spec.wrt,):
+        count = sum(p is not None for p in arguments.positions)
+        if isinstance(item, str):
+            if item not in arguments.names:
+                raise ArgumentError(
+                    f"wrt={item!r}: {function_name(f)} was called without such an argument",
+                    hint=f"its arguments are {', '.join(arguments.names)}",
+                )
+            index = arguments.names.index(item)
+        elif isinstance(item, (int, np.integer)) and not isinstance(item, bool):
+            index = int(item) + count if item < 0 else int(item)
+            if not 0 <= index < count:
+                raise ArgumentError(
+                    f"wrt={item}: {function_name(f)} was called with {count} positional arguments",
+                    hint="positions count from 0; keyword arguments are named: wrt='scale'",
+                )
+        else:
+            raise ArgumentError(
+                f"wrt={spec.wrt!r}: takes an index, a parameter name or a tuple of them", hint="e.g. wrt=(0, 'scale')"
+            )
+        asked[index] = True
+    return asked
+
+
+def _wanted_leaves(f: Callable[..., Any], spec: Spec, arguments: Arguments) -> list[int]:
+    """Indices, among the dynamic leaves, of those to differentiate by."""
+    asked = _asked_arguments(f, spec, arguments)
+    dynamic = [leaf for leaf in arguments.leaves if leaf.kind != STATIC]
+    wanted = [i for i, leaf in enumerate(dynamic) if asked[leaf.argument] and is_inexact(leaf.type.dtype)]
+    explicit = [i for i, a in enumerate(asked) if a] if spec.wrt is not None else []
+    for argument in explicit:
+        if not any(dynamic[i].argument == argument for i in wanted):
+            _refuse_argument(f, arguments, argument)
+    if not wanted:
+        described = ", ".join(f"{leaf.path}: {_type_text(leaf)}" for leaf in arguments.leaves) or "no arguments"
+        first = next((leaf.value for leaf in arguments.leaves if type(leaf.value) is int), None)
+        remedy = f"ints are static; say {float(first)!r}" if first is not None else "pass floats or float arrays"
+        raise GradientError(
+            f"grad of {function_name(f)}: no differentiable argument ({described})",
+            hint=f"{remedy}; integer arrays: x.astype(float)",
+        )
+    return wanted
+
+
+def _refuse_argument(f: Callable[..., Any], arguments: Arguments, argument: int) -> None:
+    leaves = [leaf for leaf in arguments.leaves if leaf.argument == argument]
+    raise GradientError(
+        f"grad of {function_name(f)}: argument {arguments.names[argument]!r} "
+        f"({', '.join(_type_text(leaf) for leaf in leaves)}) is not differentiable",
+        hint="pass a float or a float array, e.g. 10.0 instead of 10, x.astype(float)",
+    )
+
+
+def _type_text(leaf: Any) -> str:
+    return type(leaf.value).__name__ if leaf.kind in (STATIC, PYTHON) else repr(leaf.type)
+
+
+def _entries(
+    f: Callable[..., Any], spec: Spec, arguments: Arguments, wanted: list[int], first: int, zeros: frozenset[str]
+) -> tuple[Labels, list[Any]]:
+    """The labels of the result and, per argument, where its gradient's leaves are among the outputs."""
+    asked = _asked_arguments(f, spec, arguments)
+    output = {leaf: first + k for k, leaf in enumerate(wanted)}
+    leaves: list[list[int | None]] = [[] for _ in arguments.structures]
+    count = 0
+    for leaf in arguments.leaves:
+        leaves[leaf.argument].append(None if leaf.kind == STATIC else output.get(count))
+        count += leaf.kind != STATIC
+    entries = [
+        (structure, indices) if any(i is not None for i in indices) else None
+        for structure, indices in zip(arguments.structures, leaves, strict=True)
+    ]
+    return Labels(function_name(f), arguments.positions, arguments.names, tuple(asked), zeros), entries
+
+
+# ---- what comes out ---------------------------------------------------------------------------------------------
+
+
+def _value_kind(type: TensorType, inputs: list[str]) -> str:
+    """What a result becomes: a jax.Array if a differentiated argument is one, else what NumPy would give."""
+    if JAX in inputs:
+        return JAX
+    if type.weak and kind(type.dtype) in "fc":
+        return PYTHON
+    return ARRAY if type.shape else SCALAR
+
+
+def _split_aux(f: Callable[..., Any], spec: Spec, recorded: Recorded) -> tuple[list[Any], Any]:
+    """The leaves of the value without those of aux, and the structure of both."""
+    if not spec.has_aux:
+        return recorded.leaves, recorded.structure
+    whole = tree.unflatten(recorded.structure, list(range(len(recorded.leaves))))
+    if not (isinstance(whole, tuple) and len(whole) == 2):
+        raise ArgumentError(
+            f"has_aux=True: {function_name(f)} must return a pair (value, aux), it returned {type(whole).__name__}",
+            hint="return (loss, anything), or leave has_aux out",
+        )
+    count = len(tree.flatten(whole[0])[0])
+    return recorded.leaves[:count], recorded.structure
+
+
+def _check_scalar(f: Callable[..., Any], graph: Graph, values: list[Any], main: list[int]) -> None:
+    """Without a cotangent the value must be one real floating scalar."""
+    name, source = function_name(f), gradient_source(graph)
+    if len(values) != 1 or len(main) != 1:
+        got = ", ".join(repr(graph.outputs[v.index].type) if isinstance(v, Traced) else repr(v) for v in values)
+        raise GradientError(
+            f"grad of {name}: it returns {len(values)} values ({got}), not one scalar",
+            hint="return one number; has_aux=True if it returns (value, aux); or give cotangent=",
+            source=source,
+        )
+    type = graph.outputs[main[0]].type
+    if type.shape:
+        raise ShapeError(
+            f"grad of {name}: it returns {type}, not a scalar",
+            hint="sum it up, e.g. np.sum(...); or give a cotangent of that shape: grad(f, x, cotangent=v)",
+            source=source,
+        )
+    if kind(type.dtype) == "c":
+        raise GradientError(
+            f"grad of {name}: it returns a complex number ({type})",
+            hint="return a real one, e.g. np.abs(z) or z.real; or give cotangent=",
+            source=source,
+        )
+    if kind(type.dtype) != "f" and not values[0].constant:
+        raise GradientError(
+            f"grad of {name}: it returns {dtype_name(type.dtype)}, which has no derivative",
+            hint="return a floating number",
+            source=source,
+        )
+
+
+def _check_cotangent(f: Callable[..., Any], cotangent: Any, spec: Spec, recorded: Recorded, main: list[int]) -> None:
+    """A cotangent has the value's structure, shapes and dtypes."""
+    name, source = function_name(f), gradient_source(recorded.graph)
+    outputs = [recorded.graph.outputs[i].type for i in main]
+    leaves, _ = tree.flatten(cotangent)
+    leaves = [leaf for leaf in leaves if tree.is_dynamic(leaf)]
+    expected = [t for t in outputs if is_inexact(t.dtype)]
+    types = [describe(leaf)[1] for leaf in leaves]
+    if len(types) != len(expected):
+        raise ArgumentError(
+            f"cotangent of {name}: it has {len(types)} arrays, the value has {len(expected)} ({expected})",
+            hint="give a cotangent of the value's structure",
+            source=source,
+        )
+    for got, want in zip(types, expected, strict=True):
+        if got.shape != want.shape:
+            raise ShapeError(
+                f"cotangent of {name}: {got} for a value {want}",
+                hint=f"give an array of shape {want.shape}",
+                source=source,
+            )
+        if got.dtype != want.dtype and not got.weak:
+            raise DtypeError(
+                f"cotangent of {name}: {got} for a value {want}",
+                hint=f"convert it: v.astype(np.{want.dtype})",
+                source=source,
+            )
+
+
+def cotangent_leaves(cotangent: Any) -> list[Any]:
+    """The arrays of a cotangent, in the order of the graph's inputs for it."""
+    return [leaf for leaf in tree.flatten(cotangent)[0] if tree.is_dynamic(leaf)]
+
+
+def cotangent_key(cotangent: Any) -> tuple:
+    leaves, structure = tree.flatten(cotangent)
+    return structure, tuple(leaf_key(leaf) for leaf in leaves)
+
+
+def raw_graph(f: Callable[..., Any], args: tuple, kwargs: dict[str, Any], captures: Captures) -> Graph:
+    """The graph of f itself, as it was recorded."""
+    return remove_dead(record(f, take_apart(f, args, kwargs), captures).graph)

@@ -1,0 +1,532 @@
+"""Reductions and cumulative functions, as functions and as `ufunc.reduce` and `ufunc.accumulate`."""
+
+from __future__ import annotations
+
+import math
+from collections.abc import Callable
+from typing import Any
+
+import numpy as np
+
+from lilith.ir.graph import Value, fill_like
+from lilith.ir.type import kind, real_dtype
+from lilith.numpy import ufuncs
+from lilith.numpy.core import (
+    Shape,
+    accumulator,
+    adapt,
+    convert,
+    dtype_of,
+    expand,
+    full,
+    implements,
+    is_default,
+    lift,
+    normalize_axes,
+    normalize_axis,
+    operand,
+    raise_unsupported,
+    wrap,
+)
+from lilith.ops import elementwise, indexing, reduction, shape
+from lilith.source import DtypeError, ShapeError
+from lilith.trace import current_trace
+from lilith.tracer import ACCUMULATIONS, REDUCTIONS
+
+NOT_GIVEN: Any = np._NoValue  # type: ignore[attr-defined]
+_BOOL = np.dtype(bool)
+
+
+def kept(x: Value, axes: Shape, y: Value, keepdims: Any) -> Value:
+    """A reduction's result y, with axes of size 1 in place of the reduced ones if the user wants them."""
+    if keepdims is NOT_GIVEN or not keepdims:
+        return y
+    return shape.reshape(y, shape=tuple([1 if a in axes else n for a, n in enumerate(x.shape)]))
+
+
+def sum_dtype(dtype: np.dtype) -> np.dtype:
+    """Sums and products of bool and small integers are formed in the platform's integer."""
+    if kind(dtype) in "bi":
+        return np.promote_types(dtype, np.int64)
+    return np.promote_types(dtype, np.uint64) if kind(dtype) == "u" else dtype
+
+
+def masked(x: Value, where: Any, neutral: Any) -> Value:
+    """x with the neutral element where the user's mask is False."""
+    if where is NOT_GIVEN or where is True:
+        return x
+    mask = lift(where)
+    if mask.dtype != _BOOL:
+        raise DtypeError(f"where= must be bool, got {mask.type}", hint="compare it, e.g. where=mask != 0")
+    return elementwise.select(expand(mask, x.shape), x, full(neutral, x.shape, x.dtype))
+
+
+def _with_initial(y: Value, initial: Any, combine: Callable[..., Value]) -> Value:
+    if initial is NOT_GIVEN or initial is None:
+        return y
+    return combine(y, adapt(operand(initial), y.dtype, y.shape))
+
+
+def _folded(primitive: Any, x: Value, axes: Shape) -> Value:
+    """Sums and products; those of float16 and bfloat16 are formed in float32."""
+    wide = accumulator(x.dtype)
+    return convert(primitive(convert(x, wide), axes=axes), x.dtype)
+
+
+@implements(np.sum)
+def sum(
+    a: Any,
+    axis: Any = None,
+    dtype: Any = None,
+    keepdims: Any = NOT_GIVEN,
+    initial: Any = NOT_GIVEN,
+    where: Any = NOT_GIVEN,
+) -> Value:
+    """numpy.sum."""
+    x = lift(a)
+    x = masked(convert(x, sum_dtype(x.dtype) if dtype is None else dtype_of(dtype)), where, 0)
+    axes = normalize_axes(axis, x.ndim, "sum")
+    y = _folded(reduction.reduce_sum, x, axes) if kind(x.dtype) != "b" else reduction.reduce_or(x, axes=axes)
+    return kept(x, axes, _with_initial(y, initial, ufuncs.add.rule), keepdims)
+
+
+@implements(np.prod)
+def prod(
+    a: Any,
+    axis: Any = None,
+    dtype: Any = None,
+    keepdims: Any = NOT_GIVEN,
+    initial: Any = NOT_GIVEN,
+    where: Any = NOT_GIVEN,
+) -> Value:
+    """numpy.prod."""
+    x = lift(a)
+    x = masked(convert(x, sum_dtype(x.dtype) if dtype is None else dtype_of(dtype)), where, 1)
+    axes = normalize_axes(axis, x.ndim, "prod")
+    y = _folded(reduction.reduce_prod, x, axes) if kind(x.dtype) != "b" else reduction.reduce_and(x, axes=axes)
+    return kept(x, axes, _with_initial(y, initial, ufuncs.multiply.rule), keepdims)
+
+
+def _extreme(name: str, primitive: Any, ufunc: ufuncs.Ufunc, low: bool) -> Callable[..., Value]:
+    """max or min; `low` tells whether the neutral element is the smallest number."""
+
+    def rule(
+        a: Any, axis: Any = None, keepdims: Any = NOT_GIVEN, initial: Any = NOT_GIVEN, where: Any = NOT_GIVEN
+    ) -> Value:
+        x = lift(a)
+        if where is not NOT_GIVEN and where is not True:
+            if initial is NOT_GIVEN:
+                raise ShapeError(f"{name}: where= needs initial=", hint=f"np.{name}(x, where=mask, initial=value)")
+            x = masked(x, where, edge(x.dtype, low))
+        axes = normalize_axes(axis, x.ndim, name)
+        if initial is not NOT_GIVEN and math.prod([x.shape[a] for a in axes]) == 0:
+            y = fill_like(lift(np.empty(tuple([n for a, n in enumerate(x.shape) if a not in axes]), x.dtype)), 0)
+            return kept(x, axes, adapt(operand(initial), x.dtype, y.shape), keepdims)
+        if kind(x.dtype) == "c":
+            raise DtypeError(f"{name}: takes real arrays, got {x.type}", hint="take it of np.abs(x) or x.real")
+        y = primitive(x, axes=axes)
+        return kept(x, axes, _with_initial(y, initial, ufunc.rule), keepdims)
+
+    rule.__name__, rule.__doc__ = name, f"numpy.{name}."
+    return rule
+
+
+def edge(dtype: np.dtype, low: bool) -> Any:
+    """The smallest or the largest number of a dtype; infinities for floats."""
+    if kind(dtype) == "b":
+        return not low
+    if kind(dtype) in "iu":
+        limits = np.iinfo(dtype)
+        return int(limits.min if low else limits.max)
+    return -math.inf if low else math.inf
+
+
+max = implements(np.max, np.amax)(_extreme("max", reduction.reduce_max, ufuncs.maximum, True))
+min = implements(np.min, np.amin)(_extreme("min", reduction.reduce_min, ufuncs.minimum, False))
+
+
+@implements(np.ptp)
+def ptp(a: Any, axis: Any = None, keepdims: Any = NOT_GIVEN) -> Value:
+    """numpy.ptp: max - min."""
+    return ufuncs.subtract(max(a, axis, keepdims=keepdims), min(a, axis, keepdims=keepdims))
+
+
+def _logical(name: str, primitive: Any, neutral: bool) -> Callable[..., Value]:
+    def rule(a: Any, axis: Any = None, keepdims: Any = NOT_GIVEN, where: Any = NOT_GIVEN) -> Value:
+        x = masked(convert(lift(a), _BOOL), where, neutral)
+        axes = normalize_axes(axis, x.ndim, name)
+        return kept(x, axes, primitive(x, axes=axes), keepdims)
+
+    rule.__name__, rule.__doc__ = name, f"numpy.{name}."
+    return rule
+
+
+all = implements(np.all)(_logical("all", reduction.reduce_and, True))
+any = implements(np.any)(_logical("any", reduction.reduce_or, False))
+
+
+@implements(np.count_nonzero)
+def count_nonzero(a: Any, axis: Any = None, *, keepdims: Any = False) -> Value:
+    """numpy.count_nonzero."""
+    return sum(convert(lift(a), _BOOL), axis, keepdims=keepdims)
+
+
+# ---- means ---------------------------------------------------------------------------------------------------------
+
+
+def _mean_dtypes(x: Value, dtype: Any) -> tuple[np.dtype, np.dtype]:
+    """The dtype in which a mean is formed, and that of the result."""
+    if dtype is not None:
+        result = dtype_of(dtype)
+    else:
+        result = np.dtype(np.float64) if kind(x.dtype) in "biu" else x.dtype
+    return accumulator(result), result
+
+
+def _count(x: Value, axes: Shape, where: Any) -> Any:
+    """How many elements go into each mean: an int, or an array with a mask."""
+    if where is NOT_GIVEN or where is True:
+        return math.prod([x.shape[a] for a in axes])
+    return sum(expand(lift(where), x.shape), axes)
+
+
+@implements(np.mean)
+def mean(
+    a: Any, axis: Any = None, dtype: Any = None, keepdims: Any = NOT_GIVEN, *, where: Any = NOT_GIVEN
+) -> Value:
+    """numpy.mean; NaN of nothing."""
+    x = lift(a)
+    wide, result = _mean_dtypes(x, dtype)
+    axes = normalize_axes(axis, x.ndim, "mean")
+    total = reduction.reduce_sum(masked(convert(x, wide), where, 0), axes=axes)
+    y = _divided(total, _count(x, axes, where))
+    return kept(x, axes, convert(y, result), keepdims)
+
+
+def _divided(total: Value, count: Any) -> Value:
+    """total / count in total's dtype."""
+    return elementwise.div(total, adapt(operand(count), total.dtype, total.shape))
+
+
+def _variance(x: Value, axes: Shape, ddof: Any, where: Any, center: Any) -> Value:
+    """The mean of |x - mean(x)|² over axes, with n - ddof in place of n."""
+    count = _count(x, axes, where)
+    ones = tuple([1 if a in axes else n for a, n in enumerate(x.shape)])
+    if center is NOT_GIVEN:
+        total = reduction.reduce_sum(masked(x, where, 0), axes=axes)
+        center = shape.reshape(_divided(total, count), shape=ones)
+    deviation = elementwise.sub(x, expand(convert(center, x.dtype), x.shape))
+    squares = elementwise.mul(deviation, deviation)
+    if kind(x.dtype) == "c":
+        squares = elementwise.real(elementwise.mul(deviation, elementwise.conj(deviation)))
+    total = reduction.reduce_sum(masked(squares, where, 0), axes=axes)
+    degrees = ufuncs.subtract(count, ddof) if isinstance(count, Value) else count - ddof
+    degrees = ufuncs.maximum(degrees, 0) if isinstance(degrees, Value) else degrees if degrees > 0 else 0
+    return _divided(total, degrees)
+
+
+@implements(np.var)
+def var(
+    a: Any,
+    axis: Any = None,
+    dtype: Any = None,
+    ddof: Any = 0,
+    keepdims: Any = NOT_GIVEN,
+    *,
+    where: Any = NOT_GIVEN,
+    mean: Any = NOT_GIVEN,
+    correction: Any = NOT_GIVEN,
+) -> Value:
+    """numpy.var."""
+    x = lift(a)
+    wide, result = _mean_dtypes(x, dtype)
+    axes = normalize_axes(axis, x.ndim, "var")
+    y = _variance(convert(x, wide), axes, ddof if correction is NOT_GIVEN else correction, where, mean)
+    return kept(x, axes, convert(y, real_dtype(result)), keepdims)
+
+
+@implements(np.std)
+def std(
+    a: Any,
+    axis: Any = None,
+    dtype: Any = None,
+    ddof: Any = 0,
+    keepdims: Any = NOT_GIVEN,
+    *,
+    where: Any = NOT_GIVEN,
+    mean: Any = NOT_GIVEN,
+    correction: Any = NOT_GIVEN,
+) -> Value:
+    """numpy.std: the square root of the variance."""
+    x = lift(a)
+    wide, result = _mean_dtypes(x, dtype)
+    axes = normalize_axes(axis, x.ndim, "std")
+    y = _variance(convert(x, wide), axes, ddof if correction is NOT_GIVEN else correction, where, mean)
+    return kept(x, axes, convert(elementwise.sqrt(y), real_dtype(result)), keepdims)
+
+
+@implements(np.average)
+def average(a: Any, axis: Any = None, weights: Any = None, returned: bool = False, *, keepdims: Any = NOT_GIVEN) -> Any:
+    """numpy.average: the weighted mean."""
+    x = lift(a)
+    axes = normalize_axes(axis, x.ndim, "average")
+    if weights is None:
+        y = mean(x, axes, keepdims=keepdims)
+        total = full(math.prod([x.shape[a] for a in axes]), y.shape, y.dtype)
+        return (y, total) if returned else y
+    w = lift(weights)
+    if w.shape != x.shape:
+        if axis is None or w.shape != tuple([x.shape[a] for a in axes]):
+            raise ShapeError(
+                f"average: weights {w.type} do not fit {x.type} along axis {axis}", hint="one weight per element"
+            )
+        w = shape.broadcast_in_dim(w, shape=x.shape, axes=axes)
+    product = ufuncs.multiply(x, w)
+    if kind(product.dtype) in "biu":
+        product = convert(product, np.dtype(np.float64))
+    total = sum(convert(w, product.dtype), axes, keepdims=keepdims)
+    y = ufuncs.divide(sum(product, axes, keepdims=keepdims), total)
+    return (y, total) if returned else y
+
+
+# ---- ignoring NaN --------------------------------------------------------------------------------------------------
+
+
+def _without_nan(a: Any, replacement: Any) -> tuple[Value, Value]:
+    x = lift(a)
+    mask = ufuncs.is_nan(x)
+    return elementwise.select(mask, full(replacement, x.shape, x.dtype), x), elementwise.logical_not(mask)
+
+
+@implements(np.nansum)
+def nansum(a: Any, axis: Any = None, dtype: Any = None, keepdims: Any = NOT_GIVEN) -> Value:
+    """numpy.nansum."""
+    return sum(_without_nan(a, 0)[0], axis, dtype, keepdims)
+
+
+@implements(np.nanprod)
+def nanprod(a: Any, axis: Any = None, dtype: Any = None, keepdims: Any = NOT_GIVEN) -> Value:
+    """numpy.nanprod."""
+    return prod(_without_nan(a, 1)[0], axis, dtype, keepdims)
+
+
+@implements(np.nanmean)
+def nanmean(a: Any, axis: Any = None, dtype: Any = None, keepdims: Any = NOT_GIVEN) -> Value:
+    """numpy.nanmean."""
+    return mean(a, axis, dtype, keepdims, where=_without_nan(a, 0)[1])
+
+
+@implements(np.nanvar)
+def nanvar(a: Any, axis: Any = None, dtype: Any = None, ddof: Any = 0, keepdims: Any = NOT_GIVEN) -> Value:
+    """numpy.nanvar."""
+    x, mask = _without_nan(a, 0)
+    return var(x, axis, dtype, ddof, keepdims, where=mask)
+
+
+@implements(np.nanstd)
+def nanstd(a: Any, axis: Any = None, dtype: Any = None, ddof: Any = 0, keepdims: Any = NOT_GIVEN) -> Value:
+    """numpy.nanstd."""
+    x, mask = _without_nan(a, 0)
+    return std(x, axis, dtype, ddof, keepdims, where=mask)
+
+
+def _nan_extreme(function: Callable[..., Value], low: bool) -> Callable[..., Value]:
+    """NaN only where there is nothing else."""
+
+    def rule(a: Any, axis: Any = None, keepdims: Any = NOT_GIVEN) -> Value:
+        x = lift(a)
+        if kind(x.dtype) in "biu":
+            return function(x, axis, keepdims)
+        filled, mask = _without_nan(x, edge(x.dtype, low))
+        y = function(filled, axis, keepdims)
+        return elementwise.select(any(mask, axis, keepdims), y, fill_like(y, np.nan))
+
+    return rule
+
+
+nanmax = implements(np.nanmax)(_nan_extreme(max, True))
+nanmin = implements(np.nanmin)(_nan_extreme(min, False))
+
+# ---- positions -----------------------------------------------------------------------------------------------------
+
+
+def _position(name: str, primitive: Any) -> Callable[..., Value]:
+    def rule(a: Any, axis: Any = None, *, keepdims: Any = NOT_GIVEN) -> Value:
+        x = lift(a)
+        if axis is None:
+            flat = shape.reshape(x, shape=(x.type.size,))
+            return kept(x, tuple(range(x.ndim)), primitive(flat, axis=0), keepdims)
+        place = normalize_axis(axis, x.ndim, name)
+        return kept(x, (place,), primitive(x, axis=place), keepdims)
+
+    rule.__name__, rule.__doc__ = name, f"numpy.{name}: the first of equal ones."
+    return rule
+
+
+argmax = implements(np.argmax)(_position("argmax", reduction.argmax))
+argmin = implements(np.argmin)(_position("argmin", reduction.argmin))
+
+# ---- cumulative ----------------------------------------------------------------------------------------------------
+
+
+def scanned(x: Value, axis: int, combine: Callable[[Value, Value], Value]) -> Value:
+    """y_k = x_0 ∘ ... ∘ x_k of an associative operation, by log₂ n steps of doubling."""
+    n = x.shape[axis]
+    step = 1
+    while step < n:
+        head, tail, early = _part(x, axis, 0, step), _part(x, axis, step, n), _part(x, axis, 0, n - step)
+        x = shape.concatenate(head, combine(early, tail), axis=axis)
+        step *= 2
+    return x
+
+
+def _part(x: Value, axis: int, begin: int, end: int) -> Value:
+    start, limit = [0] * x.ndim, list(x.shape)
+    start[axis], limit[axis] = begin, end
+    return indexing.slice(x, start=tuple(start), limit=tuple(limit), stride=(1,) * x.ndim)
+
+
+def _running_sum(x: Value, axis: int) -> Value:
+    if kind(x.dtype) == "b":
+        return scanned(x, axis, ufuncs.add.rule)
+    return convert(reduction.cumsum(convert(x, accumulator(x.dtype)), axis=axis, reverse=False), x.dtype)
+
+
+def _running_product(x: Value, axis: int) -> Value:
+    return scanned(x, axis, ufuncs.multiply.rule)
+
+
+def _cumulative(name: str, running: Callable[[Value, int], Value]) -> Callable[..., Value]:
+    def rule(a: Any, axis: Any = None, dtype: Any = None) -> Value:
+        x = lift(a)
+        if axis is None:
+            x, axis = shape.reshape(x, shape=(x.type.size,)), 0
+        x = convert(x, sum_dtype(x.dtype) if dtype is None else dtype_of(dtype))
+        return running(x, normalize_axis(axis, x.ndim, name))
+
+    rule.__name__, rule.__doc__ = name, f"numpy.{name}."
+    return rule
+
+
+cumsum = implements(np.cumsum)(_cumulative("cumsum", _running_sum))
+cumprod = implements(np.cumprod)(_cumulative("cumprod", _running_product))
+
+
+def _with_start(name: str, function: Callable[..., Value], neutral: int) -> Callable[..., Value]:
+    """The Array API's form: one axis, optionally with the neutral element in front."""
+
+    def rule(x: Any, /, *, axis: Any = None, dtype: Any = None, include_initial: bool = False) -> Value:
+        x = lift(x)
+        if axis is None:
+            if x.ndim > 1:
+                raise ShapeError(f"{name}: axis= is needed for {x.type}", hint=f"np.{name}(x, axis=0)")
+            axis = 0
+        y = function(x, axis, dtype)
+        if not include_initial:
+            return y
+        place = normalize_axis(axis, y.ndim, name)
+        first = full(neutral, tuple([1 if a == place else n for a, n in enumerate(y.shape)]), y.dtype)
+        return shape.concatenate(first, y, axis=place)
+
+    return rule
+
+
+if hasattr(np, "cumulative_sum"):
+    cumulative_sum = implements(np.cumulative_sum)(_with_start("cumulative_sum", cumsum, 0))
+    cumulative_prod = implements(np.cumulative_prod)(_with_start("cumulative_prod", cumprod, 1))
+
+
+# ---- ufunc.reduce and ufunc.accumulate -----------------------------------------------------------------------------
+
+
+def _reduce_method(ufunc: Any, function: Callable[..., Value], **fixed: Any) -> None:
+    """`ufunc.reduce(x)`: over the first axis unless another is named."""
+
+    def method(
+        array: Any,
+        axis: Any = 0,
+        dtype: Any = None,
+        out: Any = None,
+        keepdims: Any = False,
+        initial: Any = NOT_GIVEN,
+        where: Any = True,
+    ) -> Any:
+        current_trace()
+        options = {"keepdims": keepdims, "where": where, "initial": initial, "dtype": dtype}
+        given = {k: v for k, v in options.items() if k in fixed["takes"]}
+        for name in options.keys() - given.keys():
+            if not is_default(options[name], {"where": True, "keepdims": False}.get(name, NOT_GIVEN)):
+                raise_unsupported(f"{ufunc.__name__}.reduce", name)
+        return wrap(function(array, axis, **given))
+
+    REDUCTIONS[ufunc] = method
+
+
+_ALL_OPTIONS = ("keepdims", "where", "initial", "dtype")
+_reduce_method(np.add, sum, takes=_ALL_OPTIONS)
+_reduce_method(np.multiply, prod, takes=_ALL_OPTIONS)
+_reduce_method(np.maximum, max, takes=("keepdims", "where", "initial"))
+_reduce_method(np.minimum, min, takes=("keepdims", "where", "initial"))
+_reduce_method(np.logical_and, all, takes=("keepdims", "where"))
+_reduce_method(np.logical_or, any, takes=("keepdims", "where"))
+
+
+def _bitwise(primitive: Any, neutral: int) -> Callable[..., Value]:
+    def rule(a: Any, axis: Any = None, keepdims: Any = False, where: Any = True) -> Value:
+        x = masked(lift(a), where, neutral if kind(lift(a).dtype) == "i" else edge(lift(a).dtype, not neutral))
+        axes = normalize_axes(axis, x.ndim, "reduce")
+        return kept(x, axes, primitive(x, axes=axes), keepdims)
+
+    return rule
+
+
+def _folding(ufunc: ufuncs.Ufunc) -> Callable[..., Value]:
+    """The reduction of an associative ufunc without a primitive: halves are combined until one is left."""
+
+    def rule(a: Any, axis: Any = None, keepdims: Any = False) -> Value:
+        x = lift(a)
+        axes = normalize_axes(axis, x.ndim, f"{ufunc.name}.reduce")
+        for place in axes:
+            while (n := x.shape[place]) > 1:
+                half = n // 2
+                joined = ufunc(_part(x, place, 0, half), _part(x, place, half, 2 * half))
+                x = shape.concatenate(joined, _part(x, place, n - 1, n), axis=place) if n % 2 else joined
+        reduced = tuple([n for a, n in enumerate(x.shape) if a not in axes])
+        return x if keepdims else shape.reshape(x, shape=reduced)
+
+    return rule
+
+
+_reduce_method(np.bitwise_and, _bitwise(reduction.reduce_and, -1), takes=("keepdims", "where"))
+_reduce_method(np.bitwise_or, _bitwise(reduction.reduce_or, 0), takes=("keepdims", "where"))
+for _ufunc in (
+    ufuncs.bitwise_xor, ufuncs.logical_xor, ufuncs.logaddexp, ufuncs.logaddexp2, ufuncs.fmax, ufuncs.fmin, ufuncs.hypot
+):  # fmt: skip
+    _reduce_method(_ufunc.ufunc, _folding(_ufunc), takes=("keepdims",))
+
+
+def _accumulate_method(ufunc: ufuncs.Ufunc, running: Callable[[Value, int], Value] | None = None) -> None:
+    """`ufunc.accumulate(x)` along one axis."""
+    widens = ufunc.ufunc in (np.add, np.multiply)
+    logical = ufunc.ufunc in (np.logical_and, np.logical_or, np.logical_xor)
+
+    def method(array: Any, axis: Any = 0, dtype: Any = None, out: Any = None) -> Any:
+        current_trace()
+        x = lift(array)
+        if dtype is not None:
+            x = convert(x, dtype_of(dtype))
+        elif widens or logical:
+            x = convert(x, _BOOL if logical else sum_dtype(x.dtype))
+        place = normalize_axis(axis, x.ndim, f"{ufunc.name}.accumulate")
+        return wrap(running(x, place) if running else scanned(x, place, ufunc))
+
+    ACCUMULATIONS[ufunc.ufunc] = method
+
+
+_accumulate_method(ufuncs.add, _running_sum)
+for _ufunc in (
+    ufuncs.multiply, ufuncs.maximum, ufuncs.minimum, ufuncs.fmax, ufuncs.fmin, ufuncs.logical_and, ufuncs.logical_or,
+    ufuncs.logical_xor, ufuncs.bitwise_and, ufuncs.bitwise_or, ufuncs.bitwise_xor, ufuncs.logaddexp,
+    ufuncs.logaddexp2, ufuncs.hypot,
+):  # fmt: skip
+    _accumulate_method(_ufunc)

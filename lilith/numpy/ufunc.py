@@ -1,0 +1,181 @@
+"""Ufunc: dtype resolution, broadcasting and weak scalars around a rule for arrays of one shape."""
+
+from __future__ import annotations
+
+from collections.abc import Callable, Sequence
+from typing import Any
+
+import numpy as np
+
+from lilith.ir.graph import Value
+from lilith.ir.primitive import Primitive
+from lilith.ir.type import BFLOAT16, TensorType, is_supported, kind
+from lilith.numpy.core import (
+    SCALARS,
+    adapt,
+    broadcast_shapes,
+    convert,
+    dtype_of,
+    is_default,
+    marked,
+    operand,
+    raise_unsupported,
+    type_of,
+    wrap,
+)
+from lilith.source import ArgumentError, DtypeError
+from lilith.trace import current_trace
+from lilith.tracer import OPERATORS, UFUNCS, Tracer
+
+_WEAK_CLASSES = {"i": int, "u": int, "f": float, "c": complex}
+_FLOAT32 = np.dtype(np.float32)
+_KEEP = 4096
+
+
+def resolve(ufunc: Any, types: Sequence[TensorType], dtype: np.dtype | None) -> tuple[tuple, tuple]:
+    """The loop NumPy would choose: dtypes of the inputs and of the results.
+
+    Arrays of bfloat16 alone (with Python numbers or not) stay bfloat16.
+    """
+    strong = [t.dtype for t in types if not t.weak]
+    if not strong:
+        types, strong = [t.strong for t in types], [types[0].dtype]
+    bfloat16 = all(d == BFLOAT16 for d in strong) and dtype in (None, BFLOAT16)
+    asked: list[Any] = []
+    for t in types:
+        if t.weak:
+            asked.append(_WEAK_CLASSES[kind(t.dtype)])
+        else:
+            asked.append(_FLOAT32 if bfloat16 else t.dtype)
+    signature = {}
+    if dtype is not None:
+        signature["signature"] = (None,) * ufunc.nin + (_FLOAT32 if bfloat16 else dtype,) * ufunc.nout
+    try:
+        found = ufunc.resolve_dtypes((*asked, *(None,) * ufunc.nout), **signature)
+    except TypeError as error:
+        names = " and ".join(map(repr, types))
+        raise DtypeError(f"{ufunc.__name__}: does not take {names}", hint=str(error).split("\n")[0]) from error
+    if bfloat16:
+        found = tuple([BFLOAT16 if d == _FLOAT32 else d for d in found])
+    if not all(map(is_supported, found)):
+        names = " and ".join(map(repr, types))
+        raise DtypeError(f"{ufunc.__name__}: {names} would give {found[-1]}", hint="convert with x.astype(np.float64)")
+    return found[: ufunc.nin], found[ufunc.nin :]
+
+
+class Ufunc:
+    """A NumPy or SciPy ufunc over Values.
+
+    Arguments:
+        ufunc: the ufunc; it decides on dtypes.
+        rule: takes Values of the input dtypes and of one shape; gives the result, or a tuple of results.
+        bools: the rule for inputs of dtype bool, where it is another.
+        static: `(x, y, dtype) -> Value | None`, tried first where the last operand is a Python number.
+    """
+
+    __slots__ = ("bools", "name", "plain", "plans", "rule", "static", "ufunc")
+
+    def __init__(
+        self,
+        ufunc: Any,
+        rule: Callable[..., Any],
+        bools: Callable[..., Any] | None = None,
+        static: Callable[..., Value | None] | None = None,
+    ):
+        self.ufunc = ufunc
+        self.name = ufunc.__name__
+        self.rule = rule
+        self.bools = bools or rule
+        self.static = static
+        self.plans: dict[tuple, tuple] = {}
+        # the operand types that a single primitive takes as they are, and that primitive
+        self.plain: dict[tuple[TensorType, TensorType], Primitive] = {}
+
+    def __repr__(self) -> str:
+        return f"<lilith {self.name}>"
+
+    def __call__(self, *xs: Any, dtype: Any = None) -> Any:
+        """The result as a Value; weak if all operands are."""
+        operands = [operand(x) for x in xs]
+        types = tuple([type_of(x) for x in operands])
+        key = (types, dtype)
+        plan = self.plans.get(key)
+        if plan is None:
+            plan = self._plan(key)
+        rule, shape, inputs, outputs, weak = plan
+        if self.static is not None and type(operands[-1]) in SCALARS:
+            result = self.static(operands[0], operands[-1], dtype)
+            if result is not None:
+                return marked(result, True) if weak else result
+        result = rule(*[adapt(x, d, shape) for x, d in zip(operands, inputs, strict=True)])
+        if result.__class__ is tuple:
+            return tuple([convert(y, d) for y, d in zip(result, outputs, strict=True)])
+        result = convert(result, outputs[0])
+        return marked(result, True) if weak and kind(outputs[0]) != "b" else result
+
+    def _plan(self, key: tuple) -> tuple:
+        """(the rule, shape, input dtypes, output dtypes, whether the result is weak) for some operand types."""
+        types, dtype = key
+        inputs, outputs = resolve(self.ufunc, types, None if dtype is None else dtype_of(dtype))
+        shape = broadcast_shapes(self.name, types)
+        weak = all(t.weak for t in types) and dtype is None
+        rule = self.bools if inputs[0] == np.bool_ else self.rule
+        if len(self.plans) >= _KEEP:
+            self.plans.clear()
+            self.plain.clear()
+        same = all(t.shape == shape and t.dtype == d for t, d in zip(types, inputs, strict=True))
+        if same and len(types) == 2 and dtype is None and not weak and isinstance(rule, Primitive):
+            self.plain[types] = rule
+        plan = self.plans[key] = (rule, shape, inputs, outputs, weak)
+        return plan
+
+    def entry(self) -> Callable[..., Any]:
+        """What NumPy calls on tracers: `UFUNCS[np.add](x, y, dtype=None)`. The result is never weak."""
+        nin = self.ufunc.nin
+
+        def call(*xs: Any, dtype: Any = None, **options: Any) -> Any:
+            current_trace()
+            for option, value in options.items():
+                if not is_default(value, _DEFAULTS.get(option)):
+                    raise_unsupported(self.name, option)
+            if len(xs) != nin:
+                raise ArgumentError(f"np.{self.name}: takes {nin} arrays, got {len(xs)}", hint=f"see np.{self.name}")
+            return wrap(self(*xs, dtype=dtype))
+
+        call.__name__ = self.name
+        return call
+
+    def operator(self) -> Callable[..., Any]:
+        """What a Python operator calls on tracers. A primitive that fits is called at once."""
+        plain = self.plain
+
+        def call(*xs: Any) -> Any:
+            trace = current_trace()
+            operands = [x.value if type(x) is Tracer and x.trace is trace else operand(x) for x in xs]
+            primitive = plain.get(tuple([x.type if type(x) is Value else None for x in operands]))  # type: ignore[arg-type]
+            result = self(*operands) if primitive is None else trace.emit(primitive, tuple(operands), {})
+            return Tracer(result, trace) if type(result) is Value else tuple([Tracer(y, trace) for y in result])
+
+        call.__name__ = self.name
+        return call
+
+
+_DEFAULTS = {"where": True, "casting": "same_kind", "order": "K", "subok": True}
+
+
+def register(rule: Ufunc) -> Ufunc:
+    """Make it the meaning of its ufunc, and of the operator that stands for that, on tracers."""
+    UFUNCS[rule.ufunc] = rule.entry()
+    OPERATORS[rule.ufunc] = rule.operator()
+    return rule
+
+
+def define(
+    ufunc: Any,
+    rule: Callable[..., Any],
+    static: Callable[..., Value | None] | None = None,
+    *,
+    bools: Callable[..., Any] | None = None,
+) -> Ufunc:
+    """Register a ufunc: the tables get its entries, rules call the returned object."""
+    return register(Ufunc(ufunc, rule, bools, static))

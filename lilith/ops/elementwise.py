@@ -1,0 +1,482 @@
+"""Elementwise primitives: a row each. A row gives the operand kinds, the NumPy reference and the derivative.
+
+A derivative rule maps the cotangent g of the result y = f(x) to that of x. For complex x it follows JAX and HIPS
+autograd: for a real loss L and x = a + ib the cotangent of x is dL/da - i dL/db, so holomorphic f has x̄ = ȳ f'(x)
+without conjugates.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Callable
+from typing import Any
+
+import numpy as np
+import scipy.special
+
+from lilith.ir.graph import Value, current_builder, fill_like
+from lilith.ir.primitive import ZERO, NoGradient, Primitive, per_operand, primitive
+from lilith.ir.type import TensorType, dtype_name, kind, real_dtype
+from lilith.source import DtypeError, ShapeError
+
+BOOLEAN = "b"
+INTEGER = "iu"
+FLOATING = "f"
+INEXACT = "fc"
+REAL = "iuf"
+NUMBER = "iufc"
+BITS = "biu"
+ORDERED = "biuf"
+ANY = "biufc"
+_KIND_NAMES = {"b": "bool", "i": "signed integer", "u": "unsigned integer", "f": "floating", "c": "complex"}
+
+
+def check_kind(name: str, kinds: str, *types: TensorType) -> None:
+    """Raise a DtypeError unless all operand dtypes are of the given kinds."""
+    for t in types:
+        if kind(t.dtype) not in kinds:
+            wanted = " or ".join(_KIND_NAMES[k] for k in kinds)
+            raise DtypeError(
+                f"{name}: takes {wanted} arrays, got {', '.join(map(repr, types))}", hint="convert with x.astype(dtype)"
+            )
+
+
+def check_same(name: str, *types: TensorType) -> TensorType:
+    """The common type of operands that must agree; weak only if all are."""
+    first = types[0]
+    for t in types[1:]:
+        if t is not first:
+            if t.shape != first.shape:
+                raise ShapeError(
+                    f"{name}: {' and '.join(map(repr, types))} differ in shape", hint="broadcast_in_dim one of them"
+                )
+            if t.dtype != first.dtype:
+                raise DtypeError(
+                    f"{name}: {' and '.join(map(repr, types))} differ in dtype", hint="convert one of them first"
+                )
+    if first.weak and not all(t.weak for t in types):
+        return first.strong
+    return first
+
+
+def scale(g: Value, d: Value) -> Value:
+    """g * d, the cotangent times a local derivative; where g is zero because it came through a select, it stays
+    zero."""
+    return scale_cotangent(g, d) if current_builder().strong_zeros else mul(g, d)
+
+
+def elementwise_batch(name: str) -> Callable[..., Value]:
+    """The batch rule all elementwise primitives share: unbatched operands are repeated along the new axis."""
+
+    def batch(batched: tuple[bool, ...], *operands: Value, **params: Any) -> Value:
+        size = next(x.shape[0] for x, b in zip(operands, batched, strict=True) if b)
+        lifted = [x if b else repeat_leading(x, size) for x, b in zip(operands, batched, strict=True)]
+        return primitive(name)(*lifted, **params)
+
+    return batch
+
+
+def repeat_leading(x: Value, size: int) -> Value:
+    """x with a new leading axis of length `size`."""
+    return primitive("broadcast_in_dim")(x, shape=(size, *x.shape), axes=tuple(range(1, x.ndim + 1)))
+
+
+def _define(
+    name: str, type: Callable[..., Any], eval: Callable[..., Any], rules: Any, masks: bool = False
+) -> Primitive:
+    vjp = rules if rules is ZERO or isinstance(rules, NoGradient) else per_operand(*rules)
+    return Primitive(name, type=type, eval=eval, vjp=vjp, batch=elementwise_batch(name), masks=masks)
+
+
+def unary(name: str, kinds: str, eval: Callable[..., Any], vjp: Any) -> Primitive:
+    """y = f(x) of x's type; `vjp(g, y, x)`."""
+
+    def type(x: TensorType) -> TensorType:
+        if kind(x.dtype) not in kinds:
+            check_kind(name, kinds, x)
+        return x
+
+    return _define(name, type, eval, vjp if vjp is ZERO or isinstance(vjp, NoGradient) else (vjp,))
+
+
+def binary(name: str, kinds: str, eval: Callable[..., Any], *rules: Any, masks: bool = False) -> Primitive:
+    """z = f(x, y), all of one type; a rule `(g, z, x, y)` per operand."""
+
+    def type(x: TensorType, y: TensorType) -> TensorType:
+        result = x if x is y else check_same(name, x, y)
+        if kind(result.dtype) not in kinds:
+            check_kind(name, kinds, x, y)
+        return result
+
+    return _define(name, type, eval, rules[0] if len(rules) == 1 else rules, masks)
+
+
+def compare(name: str, kinds: str, eval: Callable[..., Any]) -> Primitive:
+    """A comparison: bool result, no derivative."""
+
+    def type(x: TensorType, y: TensorType) -> TensorType:
+        check_kind(name, kinds, check_same(name, x, y))
+        return TensorType(x.shape, np.dtype(bool))
+
+    return _define(name, type, eval, ZERO)
+
+
+def predicate(name: str, kinds: str, eval: Callable[..., Any]) -> Primitive:
+    """A bool property of each element, no derivative."""
+
+    def type(x: TensorType) -> TensorType:
+        check_kind(name, kinds, x)
+        return TensorType(x.shape, np.dtype(bool))
+
+    return _define(name, type, eval, ZERO)
+
+
+# ---- arithmetic -----------------------------------------------------------------------------------------------------
+
+neg = unary("neg", NUMBER, np.negative, lambda g, y, x: neg(g))
+add = binary("add", NUMBER, np.add, lambda g, z, x, y: g, lambda g, z, x, y: g)
+sub = binary("sub", NUMBER, np.subtract, lambda g, z, x, y: g, lambda g, z, x, y: neg(g))
+mul = binary("mul", NUMBER, np.multiply, lambda g, z, x, y: scale(g, y), lambda g, z, x, y: scale(g, x))
+
+
+def _truncated_quotient(x: np.ndarray, y: np.ndarray) -> np.ndarray:
+    """Integer division toward zero; y = 0 gives -1 (all bits set), as XLA defines it."""
+    safe = np.where(y == 0, y.dtype.type(1), y)
+    quotient = (x - np.fmod(x, safe)) // safe
+    return np.where(y == 0, ~np.zeros_like(x), quotient)
+
+
+div = binary(
+    "div",
+    NUMBER,
+    lambda x, y: _truncated_quotient(x, y) if x.dtype.kind in "iu" else np.divide(x, y),
+    lambda g, z, x, y: scale(g, div(fill_like(y, 1), y)) if current_builder().strong_zeros else div(g, y),
+    lambda g, z, x, y: neg(scale(g, div(z, y))),
+)
+rem = binary(
+    "rem",
+    REAL,
+    lambda x, y: np.where(y == 0, x, np.fmod(x, np.where(y == 0, 1, y))) if x.dtype.kind in "iu" else np.fmod(x, y),
+    lambda g, z, x, y: g,
+    lambda g, z, x, y: neg(scale(g, trunc(div(x, y)))),
+)
+
+
+def trunc(x: Value) -> Value:
+    """Round toward zero."""
+    return select(lt(x, fill_like(x, 0)), ceil(x), floor(x))
+
+
+def _pow_rule_x(g: Value, z: Value, x: Value, y: Value) -> Value:
+    """x̄ = ȳ y x^(y-1); zero where y is zero, where x^(y-1) may be infinite."""
+    zero = eq(y, fill_like(y, 0))
+    exponent = select(zero, fill_like(y, 1), sub(y, fill_like(y, 1)))
+    return scale(g, mul(y, pow(x, exponent)))
+
+
+def _pow_rule_y(g: Value, z: Value, x: Value, y: Value) -> Value:
+    """ȳ = z̄ z log x; zero where x is zero and z has the limit zero."""
+    zero = eq(x, fill_like(x, 0))
+    return scale(g, mul(z, log(select(zero, fill_like(x, 1), x))))
+
+
+pow = binary("pow", INEXACT, np.power, _pow_rule_x, _pow_rule_y)
+
+
+def _integer_pow_type(x: TensorType, *, exponent: int) -> TensorType:
+    check_kind("integer_pow", NUMBER, x)
+    return x
+
+
+def _integer_pow_rule(g: Value, y: Value, x: Value, *, exponent: int) -> Value | None:
+    """x̄ = ȳ n x^(n-1), exactly zero for n = 0."""
+    if exponent == 0:
+        return None
+    power = x if exponent == 2 else integer_pow(x, exponent=exponent - 1)
+    return scale(g, mul(fill_like(x, exponent), power) if exponent != 1 else fill_like(x, 1))
+
+
+def _integer_pow_eval(x: np.ndarray, exponent: int) -> np.ndarray:
+    if exponent < 0:
+        return np.reciprocal(_integer_pow_eval(x, -exponent))
+    result, square = np.ones_like(x), x
+    while exponent:
+        result = result * square if exponent & 1 else result
+        square, exponent = square * square, exponent >> 1
+    return result
+
+
+integer_pow = Primitive(
+    "integer_pow",
+    type=_integer_pow_type,
+    eval=_integer_pow_eval,
+    vjp=per_operand(_integer_pow_rule),
+    batch=elementwise_batch("integer_pow"),
+)
+
+# Linear in g by declaration, so that its derivative in g is itself and not that of a select.
+scale_cotangent = binary(
+    "scale_cotangent",
+    INEXACT,
+    lambda g, d: np.where(g == 0, g, g * d),
+    lambda h, z, g, d: scale_cotangent(h, d),
+    lambda h, z, g, d: scale_cotangent(g, h),
+    masks=True,
+)
+
+# ---- absolute value, sign, rounding -----------------------------------------------------------------------------
+
+
+def _abs_type(x: TensorType) -> TensorType:
+    check_kind("abs", NUMBER, x)
+    return TensorType(x.shape, real_dtype(x.dtype), x.weak)
+
+
+def _abs_rule(g: Value, y: Value, x: Value) -> Value:
+    """x̄ = ȳ sign(x), 0 at 0; complex: ȳ conj(x) / |x|."""
+    if kind(x.dtype) == "c":
+        return mul(complex(g, fill_like(g, 0)), conj(sign(x)))
+    return mul(g, sign(x))
+
+
+def _sign(x: np.ndarray) -> np.ndarray:
+    if x.dtype.kind == "c":
+        size = np.abs(x)
+        return np.where(size == 0, 0, x / np.where(size == 0, 1, size))
+    return np.sign(x)
+
+
+def _sign_rule(g: Value, y: Value, x: Value) -> Value | None:
+    """Zero for real x; x / |x| has the derivative of the phase: x̄ = (ȳ - Re(ȳ y) conj(y)) / |x|, 0 at 0."""
+    if kind(x.dtype) != "c":
+        return None
+    size = abs(x)
+    zero = eq(size, fill_like(size, 0))
+    inverse = select(zero, fill_like(size, 0), div(fill_like(size, 1), select(zero, fill_like(size, 1), size)))
+    radial = real(mul(g, y))
+    along = mul(complex(radial, fill_like(radial, 0)), conj(y))
+    return mul(sub(g, along), complex(inverse, fill_like(inverse, 0)))
+
+
+abs = Primitive("abs", type=_abs_type, eval=np.abs, vjp=per_operand(_abs_rule), batch=elementwise_batch("abs"))
+sign = unary("sign", NUMBER, _sign, _sign_rule)
+floor = unary("floor", FLOATING, np.floor, ZERO)
+ceil = unary("ceil", FLOATING, np.ceil, ZERO)
+rint = unary("rint", FLOATING, np.rint, ZERO)
+
+# ---- exponentials, powers, logarithms -------------------------------------------------------------------------------
+
+exp = unary("exp", INEXACT, np.exp, lambda g, y, x: scale(g, y))
+expm1 = unary("expm1", INEXACT, np.expm1, lambda g, y, x: scale(g, y + 1))
+log = unary("log", INEXACT, np.log, lambda g, y, x: scale(g, 1 / x) if current_builder().strong_zeros else g / x)
+log1p = unary("log1p", INEXACT, np.log1p, lambda g, y, x: scale(g, 1 / (1 + x)))
+sqrt = unary("sqrt", INEXACT, np.sqrt, lambda g, y, x: scale(g, 0.5 / y))
+rsqrt = unary("rsqrt", INEXACT, lambda x: 1 / np.sqrt(x), lambda g, y, x: scale(g, -0.5 * (y / x)))
+cbrt = unary("cbrt", FLOATING, np.cbrt, lambda g, y, x: scale(g, (1 / 3) / (y * y)))
+logistic = unary("logistic", INEXACT, lambda x: 1 / (1 + np.exp(-x)), lambda g, y, x: g * (y * (1 - y)))
+
+# ---- trigonometric and hyperbolic -------------------------------------------------------------------------------
+
+sin = unary("sin", INEXACT, np.sin, lambda g, y, x: g * cos(x))
+cos = unary("cos", INEXACT, np.cos, lambda g, y, x: g * -sin(x))
+tan = unary("tan", INEXACT, np.tan, lambda g, y, x: scale(g, 1 + y * y))
+asin = unary("asin", INEXACT, np.arcsin, lambda g, y, x: scale(g, 1 / sqrt((1 - x) * (1 + x))))
+acos = unary("acos", INEXACT, np.arccos, lambda g, y, x: scale(g, -1 / sqrt((1 - x) * (1 + x))))
+atan = unary("atan", INEXACT, np.arctan, lambda g, y, x: scale(g, 1 / (1 + x * x)))
+sinh = unary("sinh", INEXACT, np.sinh, lambda g, y, x: scale(g, cosh(x)))
+cosh = unary("cosh", INEXACT, np.cosh, lambda g, y, x: scale(g, sinh(x)))
+tanh = unary("tanh", INEXACT, np.tanh, lambda g, y, x: g * (1 - y * y))
+asinh = unary("asinh", INEXACT, np.arcsinh, lambda g, y, x: scale(g, 1 / sqrt(x * x + 1)))
+acosh = unary("acosh", INEXACT, np.arccosh, lambda g, y, x: scale(g, 1 / (sqrt(x - 1) * sqrt(x + 1))))
+atanh = unary("atanh", INEXACT, np.arctanh, lambda g, y, x: scale(g, 1 / ((1 - x) * (1 + x))))
+
+
+def _atan2_rule(sign_of: int) -> Callable[..., Value]:
+    """z = atan2(x, y): x̄ = z̄ y / (x² + y²), ȳ = -z̄ x / (x² + y²)."""
+
+    def rule(g: Value, z: Value, x: Value, y: Value) -> Value:
+        size = x * x + y * y
+        return scale(g, y / size) if sign_of > 0 else scale(g, neg(x) / size)
+
+    return rule
+
+
+atan2 = binary("atan2", FLOATING, np.arctan2, _atan2_rule(+1), _atan2_rule(-1))
+
+# ---- special functions ------------------------------------------------------------------------------------------
+
+_TWO_OVER_SQRT_PI = 2 / np.sqrt(np.pi)
+
+
+def _special(function: Callable[..., Any]) -> Callable[..., Any]:
+    """A scipy.special ufunc evaluated in at least float32, rounded to the operand's dtype."""
+
+    def eval(*operands: np.ndarray) -> np.ndarray:
+        dtype = operands[0].dtype
+        wide = np.float64 if dtype.itemsize > 4 else np.float32
+        return function(*[x.astype(wide) for x in operands]).astype(dtype)
+
+    return eval
+
+
+erf = unary("erf", FLOATING, _special(scipy.special.erf), lambda g, y, x: g * (_TWO_OVER_SQRT_PI * exp(-(x * x))))
+erfc = unary("erfc", FLOATING, _special(scipy.special.erfc), lambda g, y, x: g * (-_TWO_OVER_SQRT_PI * exp(-(x * x))))
+lgamma = unary("lgamma", FLOATING, _special(scipy.special.gammaln), lambda g, y, x: scale(g, digamma(x)))
+digamma = unary(
+    "digamma", FLOATING, _special(scipy.special.digamma), lambda g, y, x: scale(g, polygamma(fill_like(x, 1), x))
+)
+
+
+def _polygamma(n: np.ndarray, x: np.ndarray) -> np.ndarray:
+    return scipy.special.polygamma(n.astype(np.int64), x).astype(x.dtype)
+
+
+polygamma = binary(
+    "polygamma",
+    FLOATING,
+    _special(_polygamma),
+    lambda g, z, n, x: _raise_no_gradient("polygamma: its order is an integer and has no derivative"),
+    lambda g, z, n, x: scale(g, polygamma(n + 1, x)),
+)
+
+
+def _raise_no_gradient(reason: str) -> None:
+    from lilith.source import GradientError
+
+    raise GradientError(reason, hint="lilith.stop_gradient(n) if it is a constant")
+
+
+# ---- complex ----------------------------------------------------------------------------------------------------
+
+
+def _complex_type(x: TensorType, y: TensorType) -> TensorType:
+    both = check_same("complex", x, y)
+    if dtype_name(both.dtype) not in ("f32", "f64"):
+        raise DtypeError(f"complex: {x} and {y} are not float32 or float64", hint="convert with x.astype(np.float32)")
+    return TensorType(both.shape, np.result_type(both.dtype, np.complex64))
+
+
+def _part_type(name: str) -> Callable[[TensorType], TensorType]:
+    def type(x: TensorType) -> TensorType:
+        check_kind(name, "c", x)
+        return TensorType(x.shape, real_dtype(x.dtype))
+
+    return type
+
+
+def _complex_eval(x: np.ndarray, y: np.ndarray) -> np.ndarray:
+    z = np.empty(x.shape, np.result_type(x.dtype, np.complex64))
+    z.real, z.imag = x, y
+    return z
+
+
+complex = _define(
+    "complex",
+    _complex_type,
+    _complex_eval,
+    (lambda g, z, x, y: real(g), lambda g, z, x, y: neg(imag(g))),
+)
+real = _define("real", _part_type("real"), np.real, (lambda g, y, x: complex(g, fill_like(g, 0)),))
+imag = _define("imag", _part_type("imag"), np.imag, (lambda g, y, x: complex(fill_like(g, 0), neg(g)),))
+
+
+def conj(x: Value) -> Value:
+    """The complex conjugate."""
+    return complex(real(x), neg(imag(x))) if kind(x.dtype) == "c" else x
+
+
+# ---- extrema and selection --------------------------------------------------------------------------------------
+
+
+def _share(g: Value, z: Value, chosen: Value, other: Value) -> Value:
+    """The cotangent of the operand `chosen` of max or min; a tie is split evenly, so max(x, x) has slope 1."""
+    tie = eq(chosen, other)
+    mine = select(tie, fill_like(g, 0.5), select(eq(chosen, z), fill_like(g, 1), fill_like(g, 0)))
+    return mul(g, mine)
+
+
+_EXTREMUM_RULES = (lambda g, z, x, y: _share(g, z, x, y), lambda g, z, x, y: _share(g, z, y, x))
+max = binary("max", ORDERED, np.maximum, *_EXTREMUM_RULES, masks=True)
+min = binary("min", ORDERED, np.minimum, *_EXTREMUM_RULES, masks=True)
+
+
+def _select_type(p: TensorType, x: TensorType, y: TensorType) -> TensorType:
+    if p.dtype != np.dtype(bool):
+        raise DtypeError(f"select: the condition must be bool, got {p}", hint="compare it, e.g. mask != 0")
+    both = check_same("select", x, y)
+    if p.shape != both.shape:
+        raise ShapeError(f"select: condition {p} and values {both} differ in shape", hint="broadcast_in_dim it first")
+    return both
+
+
+select = _define(
+    "select",
+    _select_type,
+    lambda p, x, y: np.where(p, x, y),
+    (
+        None,
+        lambda g, z, p, x, y: select(p, g, fill_like(g, 0)),
+        lambda g, z, p, x, y: select(p, fill_like(g, 0), g),
+    ),
+    masks=True,
+)
+
+# ---- comparisons, logic, bits -----------------------------------------------------------------------------------
+
+eq = compare("eq", ANY, np.equal)
+ne = compare("ne", ANY, np.not_equal)
+lt = compare("lt", ORDERED, np.less)
+le = compare("le", ORDERED, np.less_equal)
+gt = compare("gt", ORDERED, np.greater)
+ge = compare("ge", ORDERED, np.greater_equal)
+is_finite = predicate("is_finite", FLOATING, np.isfinite)
+logical_not = unary("not", BITS, np.invert, ZERO)
+logical_and = binary("and", BITS, np.bitwise_and, ZERO)
+logical_or = binary("or", BITS, np.bitwise_or, ZERO)
+logical_xor = binary("xor", BITS, np.bitwise_xor, ZERO)
+shift_left = binary("shift_left", INTEGER, np.left_shift, ZERO)
+shift_right = binary("shift_right", INTEGER, np.right_shift, ZERO)
+popcount = unary("popcount", INTEGER, lambda x: np.bitwise_count(x.view(f"u{x.dtype.itemsize}")).astype(x.dtype), ZERO)
+nextafter = binary("nextafter", FLOATING, np.nextafter, ZERO)
+
+# ---- dtype ------------------------------------------------------------------------------------------------------
+
+
+def _convert_type(x: TensorType, *, dtype: np.dtype) -> TensorType:
+    return TensorType(x.shape, dtype)
+
+
+def _convert_eval(x: np.ndarray, dtype: np.dtype) -> np.ndarray:
+    if x.dtype.kind == "c" and dtype.kind not in "cb":
+        x = x.real
+    return x.astype(dtype)
+
+
+def _convert_rule(g: Value, y: Value, x: Value, *, dtype: np.dtype) -> Value:
+    """Back to x's dtype; a real x that became complex takes the real part."""
+    if kind(g.dtype) == "c" and kind(x.dtype) != "c":
+        g = real(g)
+    return convert(g, dtype=x.dtype) if g.dtype != x.dtype else g
+
+
+convert = Primitive(
+    "convert",
+    type=_convert_type,
+    eval=_convert_eval,
+    vjp=per_operand(_convert_rule),
+    batch=elementwise_batch("convert"),
+)
+
+
+def _bitcast_type(x: TensorType, *, dtype: np.dtype) -> TensorType:
+    if x.dtype.itemsize != dtype.itemsize or kind(dtype) in "bc" or kind(x.dtype) in "bc":
+        raise DtypeError(f"bitcast: {x} to {dtype_name(dtype)} changes the element size", hint="use x.astype(dtype)")
+    return TensorType(x.shape, dtype)
+
+
+bitcast = Primitive(
+    "bitcast",
+    type=_bitcast_type,
+    eval=lambda x, dtype: x.view(dtype),
+    vjp=NoGradient("the bits of a number have no derivative"),
+    batch=elementwise_batch("bitcast"),
+)

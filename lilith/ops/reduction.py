@@ -1,0 +1,209 @@
+"""Reductions over axes, positions of extrema, cumulative sums.
+
+`axes` is a tuple of distinct axis numbers, removed from the result; over no axes every reduction is the identity.
+"""
+
+from __future__ import annotations
+
+import math
+from collections.abc import Callable
+from typing import Any
+
+import numpy as np
+
+from lilith.ir.graph import Value, fill_like
+from lilith.ir.primitive import ZERO, NoGradient, Primitive, per_operand, primitive
+from lilith.ir.type import TensorType
+from lilith.ops.elementwise import (
+    BITS,
+    NUMBER,
+    ORDERED,
+    check_kind,
+    convert,
+    div,
+    eq,
+    logical_or,
+    mul,
+    ne,
+    scale,
+)
+from lilith.ops.shape import (
+    broadcast_in_dim,
+    concatenate,
+    fill,
+    inverse_order,
+    pad,
+    reshape,
+    shifted,
+    transpose,
+)
+from lilith.source import ShapeError
+
+Axes = tuple[int, ...]
+
+
+def kept_axes(ndim: int, axes: Axes) -> Axes:
+    """The axes that a reduction leaves, in order."""
+    return tuple([axis for axis in range(ndim) if axis not in axes])
+
+
+def _check_axes(name: str, x: TensorType, axes: Axes) -> None:
+    if len(set(axes)) != len(axes) or not all(0 <= axis < x.ndim for axis in axes):
+        raise ShapeError(f"{name}: axes {axes} are not distinct axes of {x}", hint="0 <= axis < ndim, each once")
+
+
+def _check_not_empty(name: str, x: TensorType, axes: Axes) -> None:
+    if any(x.shape[axis] == 0 for axis in axes):
+        raise ShapeError(
+            f"{name}: {x} is empty along axes {axes}, and {name} of nothing is not defined",
+            hint="check for an empty array first",
+        )
+
+
+def _repeat(y: Value, shape: Axes, axes: Axes) -> Value:
+    """A reduction's result repeated along the reduced axes."""
+    return broadcast_in_dim(y, shape=shape, axes=kept_axes(len(shape), axes)) if axes else y
+
+
+def reduction(
+    name: str, kinds: str, eval: Callable[..., Any], vjp: Any, *, empty: bool = True, masks: bool = False
+) -> Primitive:
+    """y = f(x) over axes; `vjp(g, y, x, axes)`; `empty` tells whether f of nothing is defined."""
+
+    def type(x: TensorType, *, axes: Axes) -> TensorType:
+        check_kind(name, kinds, x)
+        _check_axes(name, x, axes)
+        if not empty:
+            _check_not_empty(name, x, axes)
+        return x.with_shape(tuple([x.shape[axis] for axis in kept_axes(x.ndim, axes)]))
+
+    def batch(batched: tuple[bool, ...], x: Value, *, axes: Axes) -> Value:
+        return primitive(name)(x, axes=shifted(axes))
+
+    return Primitive(name, type=type, eval=eval, vjp=vjp if vjp is ZERO else per_operand(vjp), batch=batch, masks=masks)
+
+
+# ---- products without division --------------------------------------------------------------------------------------
+
+
+def _part(x: Value, axis: int, begin: int, end: int) -> Value:
+    """x[begin:end] along one axis."""
+    start, limit = [0] * x.ndim, list(x.shape)
+    start[axis], limit[axis] = begin, end
+    return primitive("slice")(x, start=tuple(start), limit=tuple(limit), stride=(1,) * x.ndim)
+
+
+def exclusive_product(x: Value, axis: int) -> Value:
+    """yᵢ = the product of all xⱼ with j ≠ i along an axis of length n, in O(n) products and O(log n) nodes.
+
+    The halves a, b of x are multiplied, p = a b; with e the exclusive product of p, the result is (e b, e a).
+    No division: exact with zeros in x, and a polynomial in x to every order.
+    """
+    n = x.shape[axis]
+    if n <= 1:
+        return fill_like(x, 1)
+    half = (n + 1) // 2
+    if n % 2:
+        none, one = [0] * x.ndim, [0] * x.ndim
+        one[axis] = 1
+        x = pad(x, fill(value=1, shape=(), dtype=x.dtype), low=tuple(none), high=tuple(one), interior=tuple(none))
+    first, second = _part(x, axis, 0, half), _part(x, axis, half, 2 * half)
+    swapped = concatenate(second, first, axis=axis)
+    if half > 1:
+        others = exclusive_product(mul(first, second), axis)
+        swapped = mul(swapped, concatenate(others, others, axis=axis))
+    return _part(swapped, axis, 0, n) if n % 2 else swapped
+
+
+def _reduce_prod_rule(g: Value, y: Value, x: Value, *, axes: Axes) -> Value:
+    """x̄ = ȳ times the product of all other elements; the reduced axes are merged into one first."""
+    if not axes:
+        return g
+    ordered = tuple(sorted(axes))
+    kept = kept_axes(x.ndim, axes)
+    before = tuple([axis for axis in kept if axis < ordered[0]])
+    order = before + ordered + tuple([axis for axis in kept if axis > ordered[0]])
+    moved = x if order == tuple(range(x.ndim)) else transpose(x, axes=order)
+    place, size = len(before), math.prod(x.shape[axis] for axis in axes)
+    merged = reshape(moved, shape=(*moved.shape[:place], size, *moved.shape[place + len(axes) :]))
+    others = reshape(exclusive_product(merged, place), shape=moved.shape)
+    if moved is not x:
+        others = transpose(others, axes=inverse_order(order))
+    return scale(_repeat(g, x.shape, axes), others)
+
+
+# ---- sums, products, extrema ----------------------------------------------------------------------------------------
+
+
+def _reduce_extremum_rule(g: Value, y: Value, x: Value, *, axes: Axes) -> Value:
+    """x̄ = ȳ / m where x is one of m extrema: ties share evenly. A NaN counts as extremum."""
+    if not axes:
+        return g
+    chosen = logical_or(eq(x, _repeat(y, x.shape, axes)), ne(x, x))
+    weight = convert(chosen, dtype=x.dtype)
+    share = div(fill_like(y, 1), reduce_sum(weight, axes=axes))
+    return mul(_repeat(mul(g, share), x.shape, axes), weight)
+
+
+reduce_sum = reduction(
+    "reduce_sum",
+    NUMBER,
+    lambda x, axes: np.sum(x, axis=axes, dtype=x.dtype),
+    lambda g, y, x, axes: _repeat(g, x.shape, axes),
+)
+reduce_prod = reduction("reduce_prod", NUMBER, lambda x, axes: np.prod(x, axis=axes, dtype=x.dtype), _reduce_prod_rule)
+reduce_max = reduction(
+    "reduce_max", ORDERED, lambda x, axes: np.max(x, axis=axes), _reduce_extremum_rule, empty=False, masks=True
+)
+reduce_min = reduction(
+    "reduce_min", ORDERED, lambda x, axes: np.min(x, axis=axes), _reduce_extremum_rule, empty=False, masks=True
+)
+reduce_and = reduction("reduce_and", BITS, lambda x, axes: np.bitwise_and.reduce(x, axis=axes), ZERO)
+reduce_or = reduction("reduce_or", BITS, lambda x, axes: np.bitwise_or.reduce(x, axis=axes), ZERO)
+
+# ---- positions ------------------------------------------------------------------------------------------------------
+
+
+def _position(name: str, eval: Callable[..., Any]) -> Primitive:
+    """The index of the extremum along an axis: the first of equal ones; the first NaN, if there is one."""
+
+    def type(x: TensorType, *, axis: int) -> TensorType:
+        check_kind(name, ORDERED, x)
+        _check_axes(name, x, (axis,))
+        _check_not_empty(name, x, (axis,))
+        return TensorType(x.shape[:axis] + x.shape[axis + 1 :], np.dtype(np.int64))
+
+    return Primitive(
+        name,
+        type=type,
+        eval=lambda x, axis: eval(x, axis=axis),
+        vjp=NoGradient("its result is an integer"),
+        batch=lambda batched, x, axis: primitive(name)(x, axis=axis + 1),
+    )
+
+
+argmax = _position("argmax", np.argmax)
+argmin = _position("argmin", np.argmin)
+
+# ---- cumulative sum -------------------------------------------------------------------------------------------------
+
+
+def _cumsum_type(x: TensorType, *, axis: int, reverse: bool) -> TensorType:
+    check_kind("cumsum", NUMBER, x)
+    _check_axes("cumsum", x, (axis,))
+    return x
+
+
+def _cumsum_eval(x: np.ndarray, axis: int, reverse: bool) -> np.ndarray:
+    if reverse:
+        return np.flip(np.cumsum(np.flip(x, axis), axis, dtype=x.dtype), axis)
+    return np.cumsum(x, axis, dtype=x.dtype)
+
+
+cumsum = Primitive(
+    "cumsum",
+    type=_cumsum_type,
+    eval=_cumsum_eval,
+    vjp=per_operand(lambda g, y, x, axis, reverse: cumsum(g, axis=axis, reverse=not reverse)),
+    batch=lambda batched, x, axis, reverse: cumsum(x, axis=axis + 1, reverse=reverse),
+)

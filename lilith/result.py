@@ -1,0 +1,145 @@
+"""GradResult: the gradients of one call, by position, by name, by field path."""
+
+from __future__ import annotations
+
+from collections.abc import Iterator
+from typing import Any
+
+from lilith import tree
+from lilith.source import GradientError
+
+
+class Labels:
+    """What is known about the entries of a GradResult before any value is: the same object for every call of a program.
+
+    Arguments:
+        function: the function's name, for error texts.
+        positions: argument position of each entry, None for keyword arguments.
+        names: parameter name of each entry.
+        asked: whether the entry's gradient was asked for (`wrt`).
+        zeros: field paths of the leaves that the result does not depend on.
+    """
+
+    __slots__ = ("asked", "count", "function", "names", "positions", "zeros")
+
+    def __init__(
+        self,
+        function: str,
+        positions: tuple[int | None, ...],
+        names: tuple[str, ...],
+        asked: tuple[bool, ...],
+        zeros: frozenset[str],
+    ):
+        self.function = function
+        self.positions = positions
+        self.names = names
+        self.asked = asked
+        self.zeros = zeros
+        self.count = sum(asked)
+
+
+class NotAskedError(GradientError, LookupError):
+    """A gradient that is not in the result."""
+
+
+class GradResult:
+    """The gradients of one call, one entry per argument that was asked for.
+
+    `g[0]` is the gradient for the first argument, `g["scale"]` for the parameter of that name; it has the argument's
+    own structure and dtype, and is None for arguments without a derivative (ints, bools, strings, integer arrays).
+
+    >>> import numpy as np
+    >>> from lilith import grad
+    >>> val, g = grad(lambda x, y: np.sum(x * y), np.array([1.0, 2.0]), np.array([3.0, 4.0]))
+    >>> g, len(g), g["x"]
+    (GradResult(2), 2, array([3., 4.]))
+    >>> dx, dy = g
+    """
+
+    __slots__ = ("_entries", "_labels")
+
+    def __init__(self, entries: Any, labels: Labels):
+        self._entries = entries
+        self._labels = labels
+
+    def __repr__(self) -> str:
+        return f"GradResult({self._labels.count})"
+
+    def __len__(self) -> int:
+        return self._labels.count
+
+    def __iter__(self) -> Iterator[Any]:
+        return iter([entry for entry, asked in zip(self._entries, self._labels.asked, strict=True) if asked])
+
+    def __getitem__(self, key: int | str) -> Any:
+        """The gradient for an argument position, a parameter name or a field path such as `model.layers[0].W`.
+
+        Raises:
+            GradientError (a LookupError too): there is no such argument, or `wrt` did not ask for it.
+        """
+        labels = self._labels
+        if isinstance(key, str):
+            if key not in labels.names:
+                return self._by_path(key)
+            index = labels.names.index(key)
+        else:
+            number = key.__index__()
+            if number < 0:
+                number += sum(p is not None for p in labels.positions)
+            if number not in labels.positions:
+                raise NotAskedError(
+                    f"GradResult of {labels.function}: there is no argument {key}", hint=f"arguments: {self._listing()}"
+                )
+            index = labels.positions.index(number)
+        if not labels.asked[index]:
+            raise NotAskedError(
+                f"GradResult of {labels.function}: the gradient for {labels.names[index]!r} was not asked for",
+                hint=f"add it to wrt=...; asked for: {self._listing()}",
+            )
+        return self._entries[index]
+
+    def _by_path(self, path: str) -> Any:
+        found = self.paths()
+        if path not in found:
+            raise NotAskedError(
+                f"GradResult of {self._labels.function}: no gradient named {path!r}", hint=f"names: {', '.join(found)}"
+            )
+        return found[path]
+
+    def _listing(self) -> str:
+        labels = self._labels
+        return ", ".join(n for n, asked in zip(labels.names, labels.asked, strict=True) if asked)
+
+    def paths(self) -> dict[str, Any]:
+        """Every gradient array by its field path, e.g. `model.layers[0].W`.
+
+        >>> from lilith import grad
+        >>> val, g = grad(lambda p: p["a"] * p["b"], {"a": 2.0, "b": 3.0})
+        >>> g.paths()
+        {"p['a']": 3.0, "p['b']": 2.0}
+        """
+        found: dict[str, Any] = {}
+        for entry, name, asked in zip(self._entries, self._labels.names, self._labels.asked, strict=True):
+            if asked:
+                leaves, _ = tree.flatten(entry)
+                found.update(zip(tree.paths(entry, name), leaves, strict=True))
+        return found
+
+    def is_structural_zero(self, path: int | str) -> bool:
+        """Whether the result does not depend on this argument (or field) at all, as opposed to a slope that is zero
+        here.
+
+        >>> from lilith import grad
+        >>> val, g = grad(lambda x, y: x * x, 0.0, 1.0)
+        >>> g[0], g.is_structural_zero(0), g[1], g.is_structural_zero("y")
+        (0.0, False, 0.0, True)
+        """
+        labels = self._labels
+        self[path]  # the same errors for what is not there
+        if not isinstance(path, str):
+            index = path if path >= 0 else path + sum(p is not None for p in labels.positions)
+            path = labels.names[labels.positions.index(index)]
+        if path in labels.zeros:
+            return True
+        below = [p for p in self.paths() if p.startswith(path) and p != path and p[len(path)] in ".["]
+        return bool(below) and all(p in labels.zeros for p in below)

@@ -1,0 +1,166 @@
+"""Signature: what of a call's arguments decides which program runs, and the arrays that the program is given."""
+
+from __future__ import annotations
+
+import inspect
+from collections.abc import Callable
+from typing import Any, NamedTuple
+
+import numpy as np
+
+from lilith import tree
+from lilith.ir.type import TensorType
+from lilith.trace import as_array
+from lilith.tracer import Tracer
+from lowering.carrier import Array, ArrayImpl, JaxTracer
+from lowering.runtime import ARRAY, JAX, PYTHON, SCALAR
+
+STATIC, TRACER, JAX_TRACER = "static", "tracer", "JAX tracer"
+"""The kinds of leaves, besides those of results (`lowering.runtime`). A gradient has the kind of its argument."""
+
+_STATIC_TYPES = frozenset({int, bool, str, type(None), bytes})
+_NUMPY_SCALARS = frozenset(np.dtype(code).type for code in "?bhilqBHILQefdFD")
+_ndarray = np.ndarray
+
+
+def sign(args: tuple, kwargs: dict[str, Any]) -> tuple[tuple, list[Any]]:
+    """The key of a call's arguments and its dynamic leaves, in order.
+
+    Two calls with equal keys can run the same program: same structure, shapes, dtypes, kinds, static values.
+    """
+    key: list[Any] = []
+    leaves: list[Any] = []
+    for x in args:
+        _sign(x, key, leaves)
+    if kwargs:
+        for name, x in kwargs.items():
+            key.append(name)
+            _sign(x, key, leaves)
+    return tuple(key), leaves
+
+
+def _sign(x: Any, key: list[Any], leaves: list[Any]) -> None:
+    cls = x.__class__
+    if cls is _ndarray:
+        key.append((x.shape, x.dtype))
+        leaves.append(x)
+    elif cls is float or cls is complex or cls in _NUMPY_SCALARS:
+        key.append(cls)
+        leaves.append(x)
+    elif cls is ArrayImpl:
+        key.append((JAX, x.shape, x.dtype))
+        leaves.append(x)
+    elif cls in _STATIC_TYPES:
+        key.append((cls, x))
+    else:
+        _sign_structure(x, key, leaves)
+
+
+def _sign_structure(x: Any, key: list[Any], leaves: list[Any]) -> None:
+    parts, structure = tree.flatten(x)
+    key.append(structure)
+    for leaf in parts:
+        key.append(leaf_key(leaf))
+        if tree.is_dynamic(leaf):
+            leaves.append(leaf)
+
+
+def leaf_key(leaf: Any) -> Any:
+    """The part of the key that one leaf contributes."""
+    cls = leaf.__class__
+    if cls is _ndarray:
+        return leaf.shape, leaf.dtype
+    if cls is float or cls is complex or cls in _NUMPY_SCALARS:
+        return cls
+    if cls is ArrayImpl:
+        return JAX, leaf.shape, leaf.dtype
+    if not tree.is_dynamic(leaf):
+        return tree.static_key(leaf)
+    if cls is Tracer:
+        return TRACER, leaf.value.type
+    kind, type = describe(leaf)
+    return kind, type
+
+
+def describe(leaf: Any) -> tuple[str, TensorType | None]:
+    """The kind of a leaf, and the type under which a program takes it (None for static ones)."""
+    if isinstance(leaf, Tracer):
+        return TRACER, leaf.value.type
+    if isinstance(leaf, JaxTracer):
+        return JAX_TRACER, TensorType(leaf.shape, np.dtype(leaf.dtype))
+    if isinstance(leaf, Array):
+        return JAX, TensorType(leaf.shape, np.dtype(leaf.dtype))
+    if not tree.is_dynamic(leaf):
+        return STATIC, None
+    if isinstance(leaf, np.generic):
+        array = as_array(leaf)
+        return SCALAR, TensorType((), array.dtype)
+    if isinstance(leaf, (float, complex)):
+        return PYTHON, TensorType((), np.dtype(type(leaf)), weak=True)
+    array = as_array(leaf)
+    return ARRAY, TensorType(array.shape, array.dtype)
+
+
+class Leaf(NamedTuple):
+    """One leaf of a call's arguments.
+
+    Attributes:
+        path: in the user's terms, `model.layers[0].W`.
+        argument: which argument it belongs to (positional ones first, then keyword arguments).
+        value, kind, type: the object, its kind, and its type unless it is static.
+    """
+
+    path: str
+    argument: int
+    value: Any
+    kind: str
+    type: TensorType | None
+
+
+class Arguments(NamedTuple):
+    """A call's arguments, taken apart: the slow, complete counterpart of `sign`."""
+
+    names: tuple[str, ...]
+    positions: tuple[int | None, ...]
+    structures: tuple[Any, ...]
+    leaves: tuple[Leaf, ...]
+
+    def rebuild(self, replacements: list[Any]) -> tuple[list[Any], dict[str, Any]]:
+        """Positional and keyword arguments with the dynamic leaves replaced, in order."""
+        remaining = iter(replacements)
+        values: list[list[Any]] = [[] for _ in self.structures]
+        for leaf in self.leaves:
+            values[leaf.argument].append(leaf.value if leaf.kind == STATIC else next(remaining))
+        built = [tree.unflatten(s, v) for s, v in zip(self.structures, values, strict=True)]
+        count = sum(p is not None for p in self.positions)
+        return built[:count], dict(zip(self.names[count:], built[count:], strict=True))
+
+
+def take_apart(f: Callable[..., Any], args: tuple, kwargs: dict[str, Any]) -> Arguments:
+    """Flatten a call's arguments into leaves with their paths."""
+    names = [*parameter_names(f, len(args)), *kwargs]
+    structures, leaves = [], []
+    for i, (name, x) in enumerate(zip(names, [*args, *kwargs.values()], strict=True)):
+        parts, structure = tree.flatten(x)
+        structures.append(structure)
+        for path, leaf in zip(tree.paths(x, name), parts, strict=True):
+            tree.check_leaf(leaf, path)
+            leaves.append(Leaf(path, i, leaf, *describe(leaf)))
+    positions = (*range(len(args)), *(None for _ in kwargs))
+    return Arguments(tuple(names), positions, tuple(structures), tuple(leaves))
+
+
+def parameter_names(f: Callable[..., Any], count: int) -> list[str]:
+    """Names for `count` positional arguments of f; `args[2]` for those that `*args` takes."""
+    try:
+        parameters = list(inspect.signature(f).parameters.values())
+    except (TypeError, ValueError):  # builtins and ufuncs have none
+        return [f"arg{i}" for i in range(count)]
+    names: list[str] = []
+    for p in parameters:
+        if p.kind in (p.POSITIONAL_ONLY, p.POSITIONAL_OR_KEYWORD):
+            names.append(p.name)
+        elif p.kind is p.VAR_POSITIONAL:
+            names.extend(f"{p.name}[{i}]" for i in range(max(count - len(names), 0)))
+    names.extend(f"arg{i}" for i in range(len(names), count))
+    return names[:count]

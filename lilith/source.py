@@ -1,0 +1,119 @@
+"""The user's line, and the errors that name it."""
+
+from __future__ import annotations
+
+import linecache
+import os
+import sys
+from typing import Any
+
+from lilith.ir.graph import Source, _current
+
+_HERE = os.path.dirname(os.path.abspath(__file__))
+_OURS = (_HERE + os.sep, os.path.join(os.path.dirname(_HERE), "lowering") + os.sep)
+_LIBRARIES = {"numpy", "scipy", "jax", "jaxlib", "optree", "opt_einsum"}
+_internal: dict[str, bool] = {}
+
+
+def is_internal(filename: str) -> bool:
+    """Whether a file belongs to Lilith, NumPy, SciPy or JAX and is therefore not the user's."""
+    found = _internal.get(filename)
+    if found is None:
+        parts = filename.split(os.sep)
+        installed = "site-packages" in parts or "dist-packages" in parts
+        found = _internal[filename] = (
+            filename.startswith(_OURS)
+            or filename.startswith(("<frozen", "<__array_function__"))
+            or (installed and not _LIBRARIES.isdisjoint(parts))
+        )
+    return found
+
+
+def user_source() -> Source | None:
+    """The innermost frame of the user's own code on this thread's stack."""
+    frame: Any = sys._getframe(1)
+    internal = _internal
+    while frame is not None:
+        code = frame.f_code
+        filename = code.co_filename
+        known = internal.get(filename)
+        if known is False or (known is None and not is_internal(filename)):
+            return Source(code, frame.f_lasti)
+        frame = frame.f_back
+    return None
+
+
+class LilithError(Exception):
+    """Base of all errors that Lilith raises about the user's program.
+
+    The text says what is wrong with which types, where in the user's file, and what to do.
+
+    Arguments:
+        message: what is wrong, e.g. `add: f32[3] and f32[4] do not broadcast`.
+        hint: the remedy.
+        source: the user's line; without it the innermost frame of the user's code, or the line of the node in hand.
+    """
+
+    def __init__(self, message: str, *, hint: str = "", source: Source | None = None):
+        if source is None:
+            builder = _current.builder
+            source = (builder.source if builder is not None else None) or user_source()
+        self.message = message
+        self.hint = hint
+        self.source = source
+        super().__init__(message)
+
+    def __str__(self) -> str:
+        text = self.message
+        if self.source is not None:
+            line = linecache.getline(self.source.file, self.source.line).strip()
+            text += (
+                f"\n  at {os.path.basename(self.source.file)}:{self.source.line} in {self.source.function}:   {line}"
+            )
+        if self.hint:
+            text += f"\n  hint: {self.hint}"
+        return text
+
+
+class ShapeError(LilithError, ValueError):
+    """Shapes that do not fit together."""
+
+
+class DtypeError(LilithError, TypeError):
+    """Dtypes that an operation does not take."""
+
+
+class NumberRangeError(LilithError, OverflowError):
+    """A Python number that the dtype it meets cannot hold."""
+
+
+class IndexingError(LilithError, IndexError):
+    """An index out of bounds, or too many of them."""
+
+
+class TraceError(LilithError, TypeError):
+    """Something that cannot be traced: the value of a traced array is not known while the function is traced."""
+
+
+class LeakedTracerError(LilithError, RuntimeError):
+    """A tracer was used after the trace it belongs to had ended."""
+
+
+class UnsupportedError(LilithError, NotImplementedError):
+    """A NumPy function or option that Lilith does not know."""
+
+
+class ArgumentError(LilithError, TypeError):
+    """A wrong argument of one of Lilith's own functions."""
+
+
+class GradientError(LilithError, TypeError):
+    """A gradient that does not exist or was not asked for."""
+
+
+class RandomnessError(LilithError, RuntimeError):
+    """A trace that drew random numbers: they would be frozen into the compiled program."""
+
+
+class LilithWarning(UserWarning):
+    """Base of all warnings that Lilith gives."""

@@ -1,0 +1,416 @@
+"""Tracer: what the user's function computes with while it is traced; and the tables of what NumPy does to it."""
+
+from __future__ import annotations
+
+import difflib
+from collections.abc import Callable, Iterator
+from numbers import Number
+from typing import Any, NoReturn
+
+import numpy as np
+
+from lilith.ir.graph import Value
+from lilith.ir.type import dtype_name
+from lilith.source import ShapeError, TraceError, UnsupportedError
+
+UFUNCS: dict[Any, Callable[..., Any]] = {}
+"""NumPy and SciPy ufuncs on tracers: `UFUNCS[np.add](x, y)`."""
+
+OPERATORS: dict[Any, Callable[..., Any]] = {}
+"""The same for Python's operators, by the ufunc they stand for: between values from Python numbers the result is weak."""
+
+REDUCTIONS: dict[Any, Callable[..., Any]] = {}
+"""`ufunc.reduce` on tracers: `REDUCTIONS[np.add](x, axis=0, dtype=None, keepdims=False, initial=..., where=True)`."""
+
+ACCUMULATIONS: dict[Any, Callable[..., Any]] = {}
+"""`ufunc.accumulate` on tracers: `ACCUMULATIONS[np.add](x, axis=0, dtype=None)`."""
+
+FUNCTIONS: dict[Any, Callable[..., Any]] = {}
+"""NumPy's functions on tracers, by the function they stand for: `FUNCTIONS[np.sum](x, axis=0)`."""
+
+
+def describe_types(*args: Any) -> str:
+    """The types of arguments for an error text: `f32[3] and int`."""
+    names = []
+    for x in args:
+        if isinstance(x, Tracer):
+            names.append(repr(x.value.type))
+        elif isinstance(x, (np.ndarray, np.generic)):
+            names.append(f"{dtype_name(x.dtype)}[{','.join(map(str, x.shape))}]")
+        else:
+            names.append(type(x).__name__)
+    return " and ".join(names)
+
+
+def _no_value(tracer: Tracer, what: str, hint: str) -> NoReturn:
+    raise TraceError(f"{what} of a traced array ({tracer.value.type}): its value is not known while tracing", hint=hint)
+
+
+_BRANCH_HINT = (
+    "choose with np.where(condition, a, b); a Python branch can depend on shapes, ints and other static values"
+)
+
+
+def _binary(name: str, ufunc: Any) -> tuple[Callable[..., Any], Callable[..., Any]]:
+    def forward(self: Tracer, other: Any) -> Any:
+        return OPERATORS[ufunc](self, other) if type(other) in _ORDINARY or _takes(other) else NotImplemented
+
+    def reflected(self: Tracer, other: Any) -> Any:
+        return OPERATORS[ufunc](other, self) if type(other) in _ORDINARY or _takes(other) else NotImplemented
+
+    forward.__name__, reflected.__name__ = f"__{name}__", f"__r{name}__"
+    return forward, reflected
+
+
+def _takes(other: Any) -> bool:
+    """Whether an operator takes this operand, or leaves it to the operand's own reflected method."""
+    if isinstance(other, (Tracer, np.ndarray, np.generic, Number, list, tuple)):
+        return getattr(other, "__array_ufunc__", True) is not None
+    return hasattr(other, "__array__") and getattr(other, "__array_ufunc__", True) is not None
+
+
+class Tracer:
+    """A traced array: shape and dtype are known, the contents are not.
+
+    It takes NumPy's operators, ufuncs, functions and ndarray methods. `isinstance(x, lilith.Tracer)` tells code
+    whether it is being traced.
+    """
+
+    __slots__ = ("__weakref__", "recorder", "value")
+    __array_priority__ = 1000
+    __hash__ = None  # type: ignore[assignment]
+
+    def __init__(self, value: Value, trace: Any):
+        self.value = value
+        self.recorder = trace
+
+    # ---- what is known
+
+    @property
+    def shape(self) -> tuple[int, ...]:
+        return self.value.type.shape
+
+    @property
+    def dtype(self) -> np.dtype:
+        return self.value.type.dtype
+
+    @property
+    def ndim(self) -> int:
+        return len(self.value.type.shape)
+
+    @property
+    def size(self) -> int:
+        return self.value.type.size
+
+    @property
+    def itemsize(self) -> int:
+        return self.value.type.dtype.itemsize
+
+    @property
+    def nbytes(self) -> int:
+        return self.value.type.nbytes
+
+    @property
+    def device(self) -> str:
+        """Where a NumPy array would be, for code written for the Array API standard."""
+        return "cpu"
+
+    def __repr__(self) -> str:
+        if self.recorder.concrete is not None and self.value in self.recorder.concrete:
+            return f"Tracer({self.value.type}, value={self.recorder.concrete[self.value]})"
+        return f"Tracer({self.value.type})"
+
+    def __format__(self, spec: str) -> str:
+        if spec:
+            _no_value(self, f"the text {spec!r}", 'print inside compiled code with lilith.print("{}", x)')
+        return repr(self)
+
+    def __len__(self) -> int:
+        if not self.shape:
+            raise TypeError("len() of unsized object")
+        return self.shape[0]
+
+    def __iter__(self) -> Iterator[Any]:
+        if not self.shape:
+            raise TypeError("iteration over a 0-d array")
+        return iter([self[i] for i in range(self.shape[0])])
+
+    # ---- what is not known
+
+    def __bool__(self) -> bool:
+        if self.size == 0 or self.size > 1:
+            raise ShapeError(
+                f"the truth value of an array with {self.size} elements ({self.value.type}) is ambiguous",
+                hint="use np.any(x) or np.all(x) to get one, and np.where(condition, a, b) to choose by it",
+            )
+        return _no_value(self, "the truth value", _BRANCH_HINT)
+
+    def __int__(self) -> int:
+        return _no_value(self, "int()", "use x.astype(int), or pass the number as a Python int: it is static then")
+
+    def __index__(self) -> int:
+        return _no_value(self, "an index or a length", "pass the number as a Python int: it is static then")
+
+    def __float__(self) -> float:
+        return _no_value(
+            self, "float(), math.sin() and the like", "use NumPy functions: np.sin(x); x.astype(float) converts"
+        )
+
+    def __complex__(self) -> complex:
+        return _no_value(self, "complex()", "use NumPy functions; x.astype(complex) converts")
+
+    def item(self, *args: Any) -> Any:
+        return _no_value(self, "item()", "keep the array: arithmetic works on it; return it to get its value")
+
+    def tolist(self) -> Any:
+        return _no_value(self, "tolist()", "keep the array: arithmetic works on it; return it to get its value")
+
+    def tobytes(self, *args: Any) -> Any:
+        return _no_value(self, "tobytes()", "return the array from the function to get its value")
+
+    def __array__(self, dtype: Any = None, copy: Any = None) -> np.ndarray:
+        raise TraceError(
+            f"a traced array ({self.value.type}) cannot become a plain ndarray",
+            hint="np.array([x, y]), np.sum([x, y]): write np.stack([x, y]) first; math.sin(x): np.sin(x); "
+            "a[i] = x on a plain ndarray: collect the parts and np.stack or np.concatenate them",
+        )
+
+    def __setitem__(self, key: Any, item: Any) -> None:
+        raise TraceError(
+            f"item assignment on a traced array ({self.value.type})",
+            hint="build a new array: np.where(mask, new, x), or np.concatenate of the parts",
+        )
+
+    def sort(self, *args: Any, **kwargs: Any) -> None:
+        raise TraceError(f"x.sort() changes a traced array ({self.value.type}) in place", hint="x = np.sort(x)")
+
+    def fill(self, value: Any) -> None:
+        raise TraceError(
+            f"x.fill() changes a traced array ({self.value.type}) in place", hint="x = np.full_like(x, value)"
+        )
+
+    def __copy__(self) -> Tracer:
+        return self
+
+    def __deepcopy__(self, memo: Any) -> Tracer:
+        return self
+
+    def __reduce__(self) -> NoReturn:
+        raise TraceError(f"a traced array ({self.value.type}) cannot be pickled", hint="pickle the results instead")
+
+    # ---- NumPy's protocols
+
+    def __array_namespace__(self, *, api_version: str | None = None) -> Any:
+        import lilith.numpy
+
+        return lilith.numpy
+
+    def __array_ufunc__(self, ufunc: Any, method: str, *inputs: Any, **kwargs: Any) -> Any:
+        out = kwargs.pop("out", None)
+        if out is not None:
+            _refuse_out(ufunc.__name__, out)
+        if method == "__call__":
+            if ufunc not in UFUNCS:
+                unsupported(ufunc)
+            return UFUNCS[ufunc](*inputs, **kwargs)
+        if method == "outer":
+            x, y = inputs
+            if ufunc not in UFUNCS:
+                unsupported(ufunc)
+            return UFUNCS[ufunc](FUNCTIONS[np.reshape](x, np.shape(x) + (1,) * np.ndim(y)), y, **kwargs)
+        table = {"reduce": REDUCTIONS, "accumulate": ACCUMULATIONS}.get(method)
+        if table is None or ufunc not in table:
+            raise UnsupportedError(
+                f"np.{ufunc.__name__}.{method} of traced arrays is not supported",
+                hint=f"write it with np.{ufunc.__name__}, indexing and np.sum",
+            )
+        return table[ufunc](*inputs, **kwargs)
+
+    def __array_function__(self, function: Any, types: Any, args: tuple, kwargs: dict[str, Any]) -> Any:
+        handler = FUNCTIONS.get(function)
+        if handler is None:
+            unsupported(function)
+        out = kwargs.get("out")
+        if out is not None:
+            _refuse_out(function.__name__, out)
+        return handler(*args, **kwargs)
+
+    # ---- indexing and attributes; operators and methods follow the class
+
+    def __getitem__(self, key: Any) -> Tracer:
+        return FUNCTIONS["getitem"](self, key)
+
+    @property
+    def T(self) -> Tracer:
+        return FUNCTIONS[np.transpose](self)
+
+    @property
+    def mT(self) -> Tracer:
+        if self.ndim < 2:
+            raise ShapeError(f"x.mT: {self.value.type} has no matrix axes", hint="x.mT needs at least two axes")
+        return FUNCTIONS[np.swapaxes](self, -1, -2)
+
+    @property
+    def real(self) -> Tracer:
+        return FUNCTIONS[np.real](self)
+
+    @property
+    def imag(self) -> Tracer:
+        return FUNCTIONS[np.imag](self)
+
+    @property
+    def flat(self) -> Iterator[Any]:
+        return iter(FUNCTIONS[np.ravel](self))
+
+    def __contains__(self, item: Any) -> bool:
+        return bool(FUNCTIONS[np.any](self == item))
+
+    def __divmod__(self, other: Any) -> Any:
+        return OPERATORS[np.divmod](self, other)
+
+    def __rdivmod__(self, other: Any) -> Any:
+        return OPERATORS[np.divmod](other, self)
+
+    def __pos__(self) -> Any:
+        return OPERATORS[np.positive](self)
+
+    def __neg__(self) -> Any:
+        return OPERATORS[np.negative](self)
+
+    def __abs__(self) -> Any:
+        return OPERATORS[np.absolute](self)
+
+    def __invert__(self) -> Any:
+        return OPERATORS[np.invert](self)
+
+    def __round__(self, ndigits: int | None = None) -> Any:
+        return FUNCTIONS[np.round](self, ndigits or 0)
+
+    def __getattr__(self, name: str) -> Any:
+        if name.startswith("__"):
+            raise AttributeError(name)
+        near = difflib.get_close_matches(name, dir(Tracer), 3)
+        hint = f"did you mean x.{', x.'.join(near)}?" if near else f"is there a function np.{name}?"
+        raise AttributeError(str(UnsupportedError(f"a traced array ({self.value.type}) has no .{name}", hint=hint)))
+
+
+_ORDINARY = frozenset({Tracer, int, float, complex, bool, np.ndarray, np.float64, np.float32, np.int64})
+
+
+def _refuse_out(name: str, out: Any) -> NoReturn:
+    raise TraceError(
+        f"np.{name}(..., out={describe_types(*(out if isinstance(out, tuple) else (out,)))}): a traced result cannot be "
+        "written into an existing array",
+        hint=f"write y = np.{name}(...) and use y",
+    )
+
+
+def unsupported(function: Any) -> NoReturn:
+    """Raise the error for a NumPy function that has no rule here, naming those with a near name."""
+    name = getattr(function, "__name__", str(function))
+    module = getattr(function, "__module__", None) or "numpy"
+    known = {getattr(f, "__name__", ""): f for f in [*FUNCTIONS, *UFUNCS]}
+    near = [n for n in difflib.get_close_matches(name, known, 3) if n != name]
+    hint = (
+        f"near names that work: {', '.join(f'np.{n}' for n in near)}" if near else "write it with np functions that do"
+    )
+    raise UnsupportedError(f"{module}.{name} is not supported on traced arrays", hint=hint)
+
+
+def _operators() -> None:
+    """Attach the binary operators, the comparisons and the in-place operators to Tracer."""
+    for name, ufunc in {
+        "add": np.add,
+        "sub": np.subtract,
+        "mul": np.multiply,
+        "truediv": np.true_divide,
+        "floordiv": np.floor_divide,
+        "mod": np.remainder,
+        "pow": np.power,
+        "matmul": np.matmul,
+        "and": np.bitwise_and,
+        "or": np.bitwise_or,
+        "xor": np.bitwise_xor,
+        "lshift": np.left_shift,
+        "rshift": np.right_shift,
+    }.items():
+        forward, reflected = _binary(name, ufunc)
+        setattr(Tracer, f"__{name}__", forward)
+        setattr(Tracer, f"__r{name}__", reflected)
+        setattr(Tracer, f"__i{name}__", _inplace(name, forward))
+    for name, ufunc in {
+        "lt": np.less,
+        "le": np.less_equal,
+        "gt": np.greater,
+        "ge": np.greater_equal,
+        "eq": np.equal,
+        "ne": np.not_equal,
+    }.items():
+        setattr(Tracer, f"__{name}__", _binary(name, ufunc)[0])
+
+
+def _inplace(name: str, forward: Callable[..., Any]) -> Callable[..., Any]:
+    """`x += v` rebinds the name for a scalar, as for Python floats; an array would change for its other names too."""
+
+    def operator(self: Tracer, other: Any) -> Any:
+        if self.ndim:
+            symbol = {"truediv": "/", "add": "+", "sub": "-", "mul": "*", "matmul": "@", "pow": "**"}.get(name, name)
+            raise TraceError(
+                f"in-place operator on a traced array ({self.value.type}): other names of the same array would not see it",
+                hint=f"write x = x {symbol} v instead of x {symbol}= v",
+            )
+        return forward(self, other)
+
+    return operator
+
+
+def _methods() -> None:
+    """Attach ndarray's methods that are functions of NumPy's main namespace."""
+
+    def method(function: Any) -> Callable[..., Any]:
+        def call(self: Tracer, *args: Any, **kwargs: Any) -> Any:
+            handler = FUNCTIONS.get(function)
+            if handler is None:
+                unsupported(function)
+            if kwargs.get("out") is not None:
+                _refuse_out(function.__name__, kwargs["out"])
+            return handler(self, *args, **kwargs)
+
+        call.__name__ = function.__name__
+        call.__doc__ = f"numpy.{function.__name__} of this array."
+        return call
+
+    for name in (
+        "all any argmax argmin argpartition argsort choose clip compress cumprod cumsum diagonal dot max mean min nonzero "
+        "partition prod put ravel repeat round searchsorted squeeze std sum swapaxes take trace var"
+    ).split():
+        setattr(Tracer, name, method(getattr(np, name)))
+    Tracer.conj = Tracer.conjugate = lambda self: UFUNCS[np.conjugate](self)  # type: ignore[attr-defined]
+    Tracer.copy = lambda self, order="C": self  # type: ignore[attr-defined]
+    Tracer.flatten = lambda self, order="C": FUNCTIONS[np.ravel](self, order=order)  # type: ignore[attr-defined]
+
+
+_operators()
+_methods()
+
+
+def _variadic(self: Tracer, args: tuple) -> Any:
+    return args[0] if len(args) == 1 and not isinstance(args[0], (int, np.integer)) else args
+
+
+def _reshape(self: Tracer, *shape: Any, order: str = "C", copy: bool | None = None) -> Tracer:
+    """numpy.reshape; the shape as one tuple or as several ints."""
+    return FUNCTIONS[np.reshape](self, _variadic(self, shape), order=order)
+
+
+def _transpose(self: Tracer, *axes: Any) -> Tracer:
+    """numpy.transpose; the axes as one tuple or as several ints."""
+    return FUNCTIONS[np.transpose](self, _variadic(self, axes) if axes else None)
+
+
+def _astype(self: Tracer, dtype: Any, order: str = "K", casting: str = "unsafe", subok: bool = True, copy: bool = True):
+    """A copy of another dtype."""
+    return FUNCTIONS[np.astype](self, dtype)
+
+
+Tracer.reshape, Tracer.transpose, Tracer.astype = _reshape, _transpose, _astype  # type: ignore[attr-defined]

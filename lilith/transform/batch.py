@@ -1,0 +1,44 @@
+"""Batching: a graph over arrays becomes a graph over stacks of arrays, one pass forward, a rule per primitive."""
+
+from __future__ import annotations
+
+from collections.abc import Sequence
+
+from lilith.ir.graph import Builder, Graph, Value
+from lilith.ops.elementwise import repeat_leading
+from lilith.source import ArgumentError
+
+
+def batch(graph: Graph, batched: Sequence[bool], size: int) -> Graph:
+    """The graph applied to each of `size` elements at once.
+
+    Arguments:
+        graph: `(x...) -> (y...)`.
+        batched: for each input, whether it has a new leading axis of length `size`; the others are shared by all
+        elements. size: the length of that axis.
+
+    Returns:
+        The graph `(x...) -> (y...)` whose outputs all have the new leading axis. What does not depend on a batched
+        input is computed once, and repeated only where it is an output.
+    """
+    if len(batched) != len(graph.inputs):
+        raise ArgumentError(
+            f"batch: {graph.name} has {len(graph.inputs)} inputs, got {len(batched)} flags", hint="one bool per input"
+        )
+    inputs = tuple(
+        [Value(x.type.with_shape((size, *x.shape))) if b else x for x, b in zip(graph.inputs, batched, strict=True)]
+    )
+    lifted = {x: new for x, new, b in zip(graph.inputs, inputs, batched, strict=True) if b}
+    with Builder() as builder:
+        for node in graph.nodes:
+            flags = tuple([x in lifted for x in node.operands])
+            if True not in flags:
+                builder.nodes.append(node)
+                continue
+            builder.source = node.source
+            out = node.primitive.batch(flags, *[lifted.get(x, x) for x in node.operands], **node.params)
+            results = out if isinstance(out, tuple) else (out,)
+            lifted.update(zip(node.results, results, strict=True))
+        builder.source = None
+        outputs = [lifted[y] if y in lifted else repeat_leading(y, size) for y in graph.outputs]
+    return Graph(graph.name, inputs, graph.input_names, tuple(builder.nodes), tuple(outputs))

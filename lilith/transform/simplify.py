@@ -1,0 +1,257 @@
+"""Simplify: dead nodes, common subexpressions, constant folding, identities; Graph -> Graph of the same meaning.
+
+What IEEE arithmetic distinguishes stays distinguished (x * 0 and x - x are kept: x may be infinite), with one
+exception, as in every compiler of this kind: x + 0 is x, so that the sign of a zero may differ.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Callable
+from typing import Any
+
+import numpy as np
+
+from lilith.ir.graph import Builder, Graph, Node, Value
+from lilith.ir.interpret import evaluate
+from lilith.ir.primitive import PRIMITIVES, Primitive
+from lilith.ops import elementwise
+
+_ELEMENTWISE = frozenset(p for p in vars(elementwise).values() if isinstance(p, Primitive))
+
+
+def simplify(graph: Graph) -> Graph:
+    """The graph without dead, repeated and foldable nodes."""
+    return _Simplifier(graph).run()
+
+
+def remove_dead(graph: Graph) -> Graph:
+    """The graph without nodes that neither reach an output nor have an effect."""
+    live = _live_nodes(graph.nodes, graph.outputs)
+    if len(live) == len(graph.nodes):
+        return graph
+    return Graph(graph.name, graph.inputs, graph.input_names, tuple(live), graph.outputs)
+
+
+def _live_nodes(nodes: Any, outputs: tuple[Value, ...]) -> list[Node]:
+    needed = set(outputs)
+    live = []
+    for node in reversed(nodes):
+        if node.primitive.effect or not needed.isdisjoint(node.results):
+            needed.update(node.operands)
+            live.append(node)
+    live.reverse()
+    return live
+
+
+class _Simplifier:
+    def __init__(self, graph: Graph):
+        self.graph = graph
+        self.env: dict[Value, Value] = {}
+        self.producer: dict[Value, Node] = {}
+        self.known: dict[tuple, tuple[Value, ...]] = {}
+
+    def run(self) -> Graph:
+        graph, env = self.graph, self.env
+        with Builder() as builder:
+            for node in _live_nodes(graph.nodes, graph.outputs):
+                self.visit(builder, node, tuple([env.get(x, x) for x in node.operands]))
+        outputs = tuple([env.get(y, y) for y in graph.outputs])
+        nodes = tuple(_live_nodes(builder.nodes, outputs))
+        return Graph(graph.name, graph.inputs, graph.input_names, nodes, outputs)
+
+    def visit(self, builder: Builder, node: Node, operands: tuple[Value, ...]) -> None:
+        """Replace a node by a value that is already there, or keep it."""
+        rule = IDENTITIES.get(node.primitive.name)
+        if rule is not None:
+            builder.source = node.source
+            start = len(builder.nodes)
+            value = rule(self, node, operands)
+            if value is not None:
+                self.adopt(builder, node, value, start)
+                return
+        if operands and node.primitive in _ELEMENTWISE and self.fold(builder, node, operands):
+            return
+        key = (node.primitive, operands, tuple(sorted(node.params.items())) if node.params else ())
+        found = self.known.get(key)
+        if found is not None and not node.primitive.effect:
+            self.env.update(zip(node.results, found, strict=True))
+            return
+        if operands != node.operands:
+            node = Node(node.primitive, operands, node.params, node.results, node.source)
+        self.known[key] = node.results
+        for result in node.results:
+            self.producer[result] = node
+        builder.nodes.append(node)
+
+    def adopt(self, builder: Builder, node: Node, value: Value, start: int) -> None:
+        """Use `value` for the node; what the rule emitted to compute it goes through the simplifier as well."""
+        fresh = builder.nodes[start:]
+        del builder.nodes[start:]
+        for new in fresh:
+            self.visit(builder, new, tuple([self.env.get(x, x) for x in new.operands]))
+        self.env[node.results[0]] = self.env.get(value, value)
+
+    def fold(self, builder: Builder, node: Node, operands: tuple[Value, ...]) -> bool:
+        """An elementwise node of constants with one repeated element is such a constant."""
+        numbers = [self.filled(x) for x in operands]
+        if any(number is None for number in numbers):
+            return False
+        scalars = [np.asarray(number, dtype=x.dtype) for number, x in zip(numbers, operands, strict=True)]
+        result = node.results[0]
+        scalar = Node(node.primitive, (), node.params, (Value(result.type.with_shape(())),), None)
+        (array,) = evaluate(scalar, scalars)
+        start = len(builder.nodes)
+        builder.source = node.source
+        value = PRIMITIVES["fill"](value=array.item(), shape=result.shape, dtype=result.dtype)
+        self.adopt(builder, node, value, start)
+        return True
+
+    def made_by(self, x: Value, name: str) -> Node | None:
+        """The node that computes x if it is of that primitive."""
+        node = self.producer.get(x)
+        return node if node is not None and node.primitive.name == name else None
+
+    def filled(self, x: Value) -> Any:
+        """The one number that all elements of x are, None where that is not known."""
+        node = self.made_by(x, "fill")
+        return node.params["value"] if node is not None else None
+
+
+# ---- identities: rule(simplifier, node, operands) gives the value to use instead, or None -----------------------
+
+_Rule = Callable[[_Simplifier, Node, tuple[Value, ...]], Value | None]
+
+
+def _add(s: _Simplifier, node: Node, operands: tuple[Value, ...]) -> Value | None:
+    x, y = operands
+    return y if s.filled(x) == 0 else x if s.filled(y) == 0 else None
+
+
+def _sub(s: _Simplifier, node: Node, operands: tuple[Value, ...]) -> Value | None:
+    x, y = operands
+    return x if s.filled(y) == 0 else PRIMITIVES["neg"](y) if s.filled(x) == 0 else None
+
+
+def _mul(s: _Simplifier, node: Node, operands: tuple[Value, ...]) -> Value | None:
+    x, y = operands
+    if s.filled(x) == 1:
+        return y
+    if s.filled(y) == 1:
+        return x
+    return PRIMITIVES["neg"](y) if s.filled(x) == -1 else PRIMITIVES["neg"](x) if s.filled(y) == -1 else None
+
+
+def _div(s: _Simplifier, node: Node, operands: tuple[Value, ...]) -> Value | None:
+    return operands[0] if s.filled(operands[1]) == 1 else None
+
+
+def _neg(s: _Simplifier, node: Node, operands: tuple[Value, ...]) -> Value | None:
+    inner = s.made_by(operands[0], "neg")
+    return inner.operands[0] if inner is not None else None
+
+
+def _scale_cotangent(s: _Simplifier, node: Node, operands: tuple[Value, ...]) -> Value | None:
+    """A known cotangent or a finite derivative needs no guard."""
+    g, d = operands
+    if s.filled(g) == 0:
+        return g
+    number = s.filled(d)
+    if s.filled(g) is not None or (number is not None and np.isfinite(number)):
+        return PRIMITIVES["mul"](g, d)
+    return None
+
+
+def _select(s: _Simplifier, node: Node, operands: tuple[Value, ...]) -> Value | None:
+    p, x, y = operands
+    chosen = s.filled(p)
+    return (x if chosen else y) if chosen is not None else x if x is y else None
+
+
+def _integer_pow(s: _Simplifier, node: Node, operands: tuple[Value, ...]) -> Value | None:
+    return operands[0] if node.params["exponent"] == 1 else None
+
+
+def _convert(s: _Simplifier, node: Node, operands: tuple[Value, ...]) -> Value | None:
+    return operands[0] if node.params["dtype"] == operands[0].dtype else None
+
+
+def _same_shape(s: _Simplifier, node: Node, operands: tuple[Value, ...]) -> Value | None:
+    """Moving elements around: nothing to do where they do not move, and where all of them are equal."""
+    (x,) = operands
+    number = s.filled(x)
+    if number is not None:
+        return PRIMITIVES["fill"](value=number, shape=node.results[0].shape, dtype=x.dtype)
+    return None
+
+
+def _reshape(s: _Simplifier, node: Node, operands: tuple[Value, ...]) -> Value | None:
+    (x,) = operands
+    shape = node.params["shape"]
+    if shape == x.shape:
+        return x
+    inner = s.made_by(x, "reshape")
+    if inner is not None:
+        return PRIMITIVES["reshape"](inner.operands[0], shape=shape)
+    return _same_shape(s, node, operands)
+
+
+def _transpose(s: _Simplifier, node: Node, operands: tuple[Value, ...]) -> Value | None:
+    (x,) = operands
+    axes = node.params["axes"]
+    if axes == tuple(range(x.ndim)):
+        return x
+    inner = s.made_by(x, "transpose")
+    if inner is not None:
+        return PRIMITIVES["transpose"](inner.operands[0], axes=tuple(inner.params["axes"][a] for a in axes))
+    return _same_shape(s, node, operands)
+
+
+def _broadcast_in_dim(s: _Simplifier, node: Node, operands: tuple[Value, ...]) -> Value | None:
+    (x,) = operands
+    shape, axes = node.params["shape"], node.params["axes"]
+    if shape == x.shape and axes == tuple(range(x.ndim)):
+        return x
+    inner = s.made_by(x, "broadcast_in_dim")
+    if inner is not None:
+        through = tuple(axes[a] for a in inner.params["axes"])
+        return PRIMITIVES["broadcast_in_dim"](inner.operands[0], shape=shape, axes=through)
+    return _same_shape(s, node, operands)
+
+
+def _slice(s: _Simplifier, node: Node, operands: tuple[Value, ...]) -> Value | None:
+    (x,) = operands
+    return x if node.results[0].shape == x.shape else _same_shape(s, node, operands)
+
+
+def _concatenate(s: _Simplifier, node: Node, operands: tuple[Value, ...]) -> Value | None:
+    return operands[0] if len(operands) == 1 else None
+
+
+def _pad(s: _Simplifier, node: Node, operands: tuple[Value, ...]) -> Value | None:
+    trivial = not any(node.params["low"]) and not any(node.params["high"]) and not any(node.params["interior"])
+    return operands[0] if trivial else None
+
+
+def _reduce_sum(s: _Simplifier, node: Node, operands: tuple[Value, ...]) -> Value | None:
+    return operands[0] if not node.params["axes"] else None
+
+
+IDENTITIES: dict[str, _Rule] = {
+    "add": _add,
+    "sub": _sub,
+    "mul": _mul,
+    "div": _div,
+    "neg": _neg,
+    "scale_cotangent": _scale_cotangent,
+    "select": _select,
+    "integer_pow": _integer_pow,
+    "convert": _convert,
+    "reshape": _reshape,
+    "transpose": _transpose,
+    "broadcast_in_dim": _broadcast_in_dim,
+    "slice": _slice,
+    "rev": _same_shape,
+    "concatenate": _concatenate,
+    "pad": _pad,
+    "reduce_sum": _reduce_sum,
+}

@@ -1,0 +1,36 @@
+"""Structures and their leaves: dicts, lists, tuples, plain objects, flattened with their field paths."""
+
+from lilith.tree.classes import (
+    BUILT_IN,
+    attributes,
+    is_library_file,
+    is_library_module,
+    is_structure_class,
+    root_module,
+    set_attribute,
+    shallow_copy,
+    slots,
+)
+from lilith.tree.leaves import Same, check_leaf, convert_foreign, is_dynamic, is_jax_array, static_key
+from lilith.tree.structure import flatten, paths, unflatten
+
+__all__ = [
+    "BUILT_IN",
+    "Same",
+    "attributes",
+    "check_leaf",
+    "convert_foreign",
+    "flatten",
+    "is_dynamic",
+    "is_jax_array",
+    "is_library_file",
+    "is_library_module",
+    "is_structure_class",
+    "paths",
+    "root_module",
+    "set_attribute",
+    "shallow_copy",
+    "slots",
+    "static_key",
+    "unflatten",
+]

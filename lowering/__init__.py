@@ -1,0 +1,1 @@
+"""Graph -> StableHLO -> XLA executable."""

@@ -1,0 +1,259 @@
+"""The only file that knows JAX: MLIR parsing, XLA compilation, devices, execution.
+
+A StableHLO module rides in `jax.jit` as a primitive whose lowering rule splices the module in. So warm calls take JAX's
+C++ dispatch path, and sharding, donation and the compile cache come along. The primitive's parameter is an integer
+token: JAX keeps parameters alive in its caches, and must not keep our graphs.
+"""
+
+from __future__ import annotations
+
+import itertools
+import threading
+import weakref
+from collections import OrderedDict
+from collections.abc import Callable, Sequence
+from typing import Any, NamedTuple
+
+import jax
+import numpy as np
+from jax._src import config as _config
+from jax._src.array import ArrayImpl as _ArrayImpl
+from jax._src.callback import emit_python_callback
+from jax._src.interpreters import mlir as _mlir
+from jax.extend import core as _extend
+from jax.interpreters import ad as _ad
+from jax.interpreters import batching as _batching
+from jaxlib.mlir import ir as _ir
+from jaxlib.mlir.dialects import func as _func
+
+from lilith.ir.type import TensorType
+
+Array = jax.Array
+ArrayImpl = _ArrayImpl
+JaxTracer = jax.core.Tracer
+block_until_ready = jax.block_until_ready
+versions = {"jax": jax.__version__, "jaxlib": jax.lib.__version__}
+
+_swap_x64 = _config.enable_x64.swap_local
+_set_x64 = _config.enable_x64.set_local
+
+
+class Module(NamedTuple):
+    """A program in the form the carrier takes.
+
+    Attributes:
+        name: of the function, in dumps and profiles.
+        text: the StableHLO module.
+        results: the types of its results.
+        batch: `(batched, size) -> Module`, the program over a leading axis, for jax.vmap.
+        show: `(format, *arrays)`, what `print` nodes call on the host.
+    """
+
+    name: str
+    text: str
+    results: tuple[TensorType, ...]
+    batch: Callable[[tuple[bool, ...], int], Module] | None = None
+    show: Callable[..., None] | None = None
+
+
+_modules: dict[int, Module] = {}
+_tokens = itertools.count(1)
+_BOUND_LIMIT = 4096
+_bound: OrderedDict[int, Module] = OrderedDict()
+_lock = threading.Lock()
+
+_primitive = _extend.Primitive("lilith")
+_primitive.multiple_results = True
+
+
+def _module(token: int) -> Module:
+    module = _modules.get(token) or _bound.get(token)
+    if module is None:
+        raise RuntimeError(
+            f"the Lilith program {token} in a jax.jit is gone (more than {_BOUND_LIMIT} programs were bound since): "
+            "call the jax.jit'ed function's clear_cache() and call it again"
+        )
+    return module
+
+
+def _abstract_eval(*_: Any, token: int) -> list[Any]:
+    return [jax.core.ShapedArray(t.shape, t.dtype) for t in _module(token).results]
+
+
+def _lower(ctx: Any, *args: Any, token: int) -> Any:
+    """Merge the module into the one JAX is building and call its main function."""
+    module = _module(token)
+    parsed = _ir.Module.parse(module.text)
+    main = next(op for op in parsed.body.operations if op.sym_name.value == "main")
+    results = list(main.type.results)
+    _emit_prints(ctx, parsed, module)
+    name = _mlir.merge_mlir_modules(
+        ctx.module_context.module, module.name, parsed, dst_symtab=ctx.module_context.symbol_table
+    )
+    call = _func.CallOp(results, _ir.FlatSymbolRefAttr.get(name), list(args))
+    return call.results
+
+
+def _emit_prints(ctx: Any, parsed: Any, module: Module) -> None:
+    """Replace every `custom_call @lilith_print` by a host callback."""
+    found: list[Any] = []
+
+    def collect(op: Any) -> Any:
+        if (
+            op.name == "stablehlo.custom_call"
+            and _ir.StringAttr(op.attributes["call_target_name"]).value == "lilith_print"
+        ):
+            found.append(op)
+        return _ir.WalkResult.ADVANCE
+
+    parsed.operation.walk(collect)
+    for op in found:
+        text = _ir.StringAttr(op.attributes["backend_config"]).value
+        operands = list(op.operands)
+        avals = [_aval(x.type) for x in operands]
+
+        def callback(*arrays: Any, text: str = text) -> tuple:
+            module.show(text, *[np.asarray(a) for a in arrays])
+            return ()
+
+        with _ir.InsertionPoint(op), op.location:
+            emit_python_callback(ctx, callback, None, operands, avals, [], has_side_effect=True, returns_token=False)
+        op.operation.erase()
+
+
+def _aval(type: Any) -> Any:
+    ranked = _ir.RankedTensorType(type)
+    return jax.core.ShapedArray(tuple(ranked.shape), _ELEMENTS[str(ranked.element_type)])
+
+
+def _elements() -> dict[str, np.dtype]:
+    from lilith.ir.type import DTYPES
+    from lowering.emit import element_type
+
+    return {element_type(dtype): dtype for dtype in DTYPES.values()}
+
+
+_ELEMENTS = _elements()
+
+
+def _batch(args: Sequence[Any], dims: Sequence[Any], *, token: int) -> tuple[list[Any], list[int]]:
+    """jax.vmap of a bound program: our own batching makes the program, JAX only moves the axes to the front."""
+    batched = tuple(d is not None for d in dims)
+    size = next(x.shape[d] for x, d in zip(args, dims, strict=True) if d is not None)
+    moved = [_batching.moveaxis(x, d, 0) if d is not None else x for x, d in zip(args, dims, strict=True)]
+    module = _module(token).batch(batched, size)
+    return bind(module, moved), [0] * len(module.results)
+
+
+def _differentiate(*_: Any, **__: Any) -> Any:
+    raise TypeError(
+        "jax.grad, jax.jvp or jax.vjp of a Lilith program is not possible: JAX does not know its derivative.\n"
+        "  hint: differentiate with lilith.grad (also lilith.grad of lilith.grad) and call that inside of jax.jit"
+    )
+
+
+_primitive.def_abstract_eval(_abstract_eval)
+_primitive.def_impl(lambda *args, token: jax.jit(lambda *xs: _primitive.bind(*xs, token=token))(*args))
+_mlir.register_lowering(_primitive, _lower)
+_batching.primitive_batchers[_primitive] = _batch
+_ad.primitive_jvps[_primitive] = _differentiate
+
+
+def bind(module: Module, args: Sequence[Any]) -> list[Any]:
+    """Use a program on JAX tracers, inside of a user's jax.jit or jax.vmap."""
+    token = next(_tokens)
+    with _lock:
+        _bound[token] = module
+        while len(_bound) > _BOUND_LIMIT:
+            _bound.popitem(last=False)
+    previous = _swap_x64(True)
+    try:
+        return list(_primitive.bind(*args, token=token))
+    finally:
+        _set_x64(previous)
+
+
+class Loaded:
+    """A compiled program on its device.
+
+    Calling it with arrays (NumPy or jax.Array, of exactly the program's types) gives a list of jax.Arrays. It
+    compiles at the first call; float64 is exact whatever JAX's global flag says.
+    """
+
+    __slots__ = ("__weakref__", "_jitted", "_token")
+
+    def __init__(self, module: Module):
+        token = next(_tokens)
+        _modules[token] = module
+        self._token = token
+        weakref.finalize(self, _modules.pop, token, None)
+
+        def program(*args: Any) -> Any:
+            return _primitive.bind(*args, token=token)
+
+        program.__name__ = program.__qualname__ = module.name
+        self._jitted = jax.jit(program, keep_unused=True)
+
+    def __call__(self, *args: Any) -> list[Any]:
+        previous = _swap_x64(True)
+        try:
+            return self._jitted(*args)
+        finally:
+            _set_x64(previous)
+
+
+def lower_ahead(module: Module, types: Sequence[TensorType]) -> Any:
+    """JAX's Lowered object of a module for arguments of these types; its `compile()` gives the Compiled one."""
+    loaded = Loaded(module)
+    previous = _swap_x64(True)
+    try:
+        return loaded._jitted.lower(*[jax.ShapeDtypeStruct(t.shape, t.dtype) for t in types])
+    finally:
+        _set_x64(previous)
+
+
+def call_ahead(executable: Any, args: Sequence[Any]) -> list[Any]:
+    """Call what `lower_ahead(...).compile()` gave."""
+    previous = _swap_x64(True)
+    try:
+        return executable(*args)
+    finally:
+        _set_x64(previous)
+
+
+_contexts = threading.local()
+
+
+def _context() -> Any:
+    """This thread's MLIR context; making one costs milliseconds."""
+    context = getattr(_contexts, "context", None)
+    if context is None:
+        context = _contexts.context = _mlir.make_ir_context()
+    return context
+
+
+def pretty(text: str, locations: bool = False) -> str:
+    """A module's text in MLIR's pretty form; parsing verifies it."""
+    with _context():
+        module = _ir.Module.parse(text)
+        module.operation.verify()
+        return module.operation.get_asm(enable_debug_info=locations, use_name_loc_as_prefix=True)
+
+
+def to_device(array: np.ndarray) -> Any:
+    """A jax.Array of exactly this dtype on the default device."""
+    previous = _swap_x64(True)
+    try:
+        return jax.device_put(array)
+    finally:
+        _set_x64(previous)
+
+
+def devices() -> list[Any]:
+    """The devices XLA sees."""
+    return jax.devices()
+
+
+def x64_is_on() -> bool:
+    """JAX's own 64-bit flag, as the user set it."""
+    return bool(_config.enable_x64.value)

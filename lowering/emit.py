@@ -1,0 +1,199 @@
+"""Graph -> the text of a StableHLO module.
+
+Operations are written in MLIR's generic form, which needs no type-specific printer and is the fastest to parse;
+`stages` shows them in the pretty form. Every operation carries the user's file, line and function as its location.
+"""
+
+from __future__ import annotations
+
+import math
+from collections.abc import Callable, Sequence
+from typing import Any
+
+import numpy as np
+
+from lilith.ir.graph import Graph, Node, Source, Value
+from lilith.ir.type import TensorType, dtype_name, kind
+
+Rule = Callable[["Emitter", Node, list[str]], Any]
+
+RULES: dict[str, Rule] = {}
+"""The lowering rule of each primitive: `rule(emitter, node, operands) -> result name`, or a tuple of names."""
+
+_ELEMENT = {
+    "bool": "i1",
+    **{f"i{n}": f"i{n}" for n in (8, 16, 32, 64)},
+    **{f"u{n}": f"ui{n}" for n in (8, 16, 32, 64)},
+    **{f"f{n}": f"f{n}" for n in (16, 32, 64)},
+    "bf16": "bf16",
+    "c64": "complex<f32>",
+    "c128": "complex<f64>",
+}
+
+
+def element_type(dtype: np.dtype) -> str:
+    """The MLIR element type of a dtype: `f64`, `ui8`, `i1`, `complex<f32>`."""
+    return _ELEMENT[dtype_name(dtype)]
+
+
+_type_text: dict[TensorType, str] = {}
+
+
+def tensor_type(type: TensorType) -> str:
+    """The MLIR type: `tensor<3x4xf32>`."""
+    text = _type_text.get(type)
+    if text is None:
+        text = _type_text[type] = f"tensor<{''.join(f'{n}x' for n in type.shape)}{element_type(type.dtype)}>"
+    return text
+
+
+def i64_array(numbers: Sequence[int]) -> str:
+    """`array<i64: 0, 1>`."""
+    return f"array<i64: {', '.join(map(str, numbers))}>" if numbers else "array<i64>"
+
+
+def string(text: str) -> str:
+    """A string attribute: MLIR knows no escapes but quote, backslash and hexadecimal bytes."""
+    plain = (chr(b) if 32 <= b < 127 and b not in b'"\\' else f"\\{b:02X}" for b in text.encode())
+    return f'"{"".join(plain)}"'
+
+
+def number(value: Any, dtype: np.dtype) -> str:
+    """A scalar as MLIR reads it back, bit for bit."""
+    letter = kind(dtype)
+    if letter == "b":
+        return "true" if value else "false"
+    if letter in "iu":
+        return str(int(value))
+    if letter == "c":
+        part = np.dtype(f"f{dtype.itemsize // 2}")
+        return f"({number(value.real, part)}, {number(value.imag, part)})"
+    if not math.isfinite(value):
+        bits = np.asarray(value, dtype=dtype).tobytes()[::-1].hex().upper()
+        return f"0x{bits}"
+    return f"{float(value):.17e}" if dtype.itemsize == 8 else f"{float(value):.9e}"
+
+
+def dense(array: np.ndarray) -> str:
+    """A constant array as an MLIR attribute."""
+    array = np.asarray(array)
+    if array.size and (array.ndim == 0 or array.size == 1):
+        return f"dense<{number(array.reshape(-1)[0].item(), array.dtype)}>"
+    if array.size == 0:
+        return "dense<>"
+    if kind(array.dtype) == "b":
+        return f"dense<{_nested(array)}>"
+    return f'dense<"0x{np.ascontiguousarray(array).tobytes().hex().upper()}">'
+
+
+def _nested(array: np.ndarray) -> str:
+    if array.ndim == 0:
+        return number(array.item(), array.dtype)
+    return f"[{', '.join(map(_nested, array))}]"
+
+
+class Emitter:
+    """Writes the body of one module; rules call `op`."""
+
+    def __init__(self) -> None:
+        self.lines: list[str] = []
+        self.location = ""
+        self._count = 0
+        self._references: dict[tuple[int, int], str] = {}
+        self._locations: dict[str, int] = {}
+
+    def fresh(self) -> str:
+        """A new SSA name."""
+        self._count += 1
+        return f"%{self._count}"
+
+    def op(
+        self,
+        name: str,
+        operands: Sequence[str],
+        operand_types: Sequence[TensorType],
+        result: TensorType,
+        attributes: str = "",
+        region: str = "",
+    ) -> str:
+        """Write one operation with one result; returns the result's name.
+
+        Arguments:
+            name: with its dialect, `stablehlo.add`.
+            attributes: inside of the braces, `dimension = 0 : i64`.
+            region: a region in braces, as `reducer` gives.
+        """
+        self._count += 1
+        out = f"%{self._count}"
+        attributes = f" {{{attributes}}}" if attributes else ""
+        region = f" ({region})" if region else ""
+        self.lines.append(
+            f'{out} = "{name}"({", ".join(operands)}){region}{attributes} : '
+            f"({', '.join(map(tensor_type, operand_types))}) -> {tensor_type(result)}{self.location}"
+        )
+        return out
+
+    def effect(self, name: str, operands: Sequence[str], operand_types: Sequence[TensorType], attributes: str) -> None:
+        """Write one operation without a result."""
+        types = ", ".join(map(tensor_type, operand_types))
+        self.lines.append(f'"{name}"({", ".join(operands)}) {{{attributes}}} : ({types}) -> (){self.location}')
+
+    def constant(self, value: Any, type: TensorType) -> str:
+        """A constant: a number repeated to the type's shape, or an array of that shape."""
+        if isinstance(value, np.ndarray) and value.ndim:
+            text = dense(value)
+        else:
+            text = f"dense<{number(value, type.dtype)}>" if type.size else "dense<>"
+        return self.op("stablehlo.constant", (), (), type, f"value = {text} : {tensor_type(type)}")
+
+    def reducer(self, name: str, dtype: np.dtype) -> str:
+        """A region `(x, y) -> name(x, y)` on scalars, for reduce and its kin."""
+        a, b, c = self.fresh(), self.fresh(), self.fresh()
+        t = tensor_type(TensorType((), dtype))
+        loc = self.location
+        return (
+            f'{{ ^bb0({a}: {t}, {b}: {t}): {c} = "{name}"({a}, {b}) : ({t}, {t}) -> {t}{loc} '
+            f'"stablehlo.return"({c}) : ({t}) -> (){loc} }}'
+        )
+
+    def locate(self, source: Source | None) -> None:
+        """Book the operations that follow on a line of the user's."""
+        if source is None:
+            self.location = ""
+            return
+        key = (id(source.code), source.offset)  # a code object's own hash reads all of it
+        text = self._references.get(key)
+        if text is None:
+            line = f"loc({string(source.function)}({string(source.file)}:{source.line}:0))"
+            number = self._locations.setdefault(line, len(self._locations) + 1)
+            text = self._references[key] = f" loc(#loc{number})"
+        self.location = text
+
+    def location_lines(self) -> list[str]:
+        """The definitions of the locations, for the end of the module."""
+        return [f"#loc{number} = {line}" for line, number in self._locations.items()]
+
+
+def emit(graph: Graph) -> str:
+    """The StableHLO module of a graph; its function is `main`, its arguments carry their names as locations."""
+    e = Emitter()
+    names: dict[Value, str] = {x: f"%arg{i}" for i, x in enumerate(graph.inputs)}
+    for node in graph.nodes:
+        e.locate(node.source)
+        out = RULES[node.primitive.name](e, node, [names[x] for x in node.operands])
+        if out.__class__ is str:
+            names[node.results[0]] = out
+        else:
+            names.update(zip(node.results, out, strict=True))
+    parameters = ", ".join(
+        f"%arg{i}: {tensor_type(x.type)} loc({string(name)})"
+        for i, (x, name) in enumerate(zip(graph.inputs, graph.input_names, strict=True))
+    )
+    results = ", ".join(tensor_type(y.type) for y in graph.outputs)
+    returned = ", ".join(names[y] for y in graph.outputs)
+    body = "\n".join([*e.lines, f'"func.return"({returned}) : ({results}) -> ()'])
+    head = f"module @{string(graph.name)} {{\nfunc.func public @main({parameters}) -> ({results}) {{"
+    return "\n".join([head, body, "}", "}", *e.location_lines(), ""])
+
+
+import lowering.rules  # noqa: E402, F401  (fills RULES)

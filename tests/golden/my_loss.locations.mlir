@@ -1,0 +1,18 @@
+#loc2 = loc("y_pred")
+#loc3 = loc("y_true")
+module @my_loss {
+  func.func public @main(%y_pred: tensor<10xf64> loc("y_pred"), %y_true: tensor<10xf64> loc("y_true")) -> (tensor<f64>, tensor<10xf64>, tensor<10xf64>) {
+    %my_loss = stablehlo.subtract %y_pred, %y_true : tensor<10xf64> loc(#loc6)
+    %my_loss_0 = stablehlo.multiply %my_loss, %my_loss : tensor<10xf64> loc(#loc6)
+    %my_loss_1 = stablehlo.constant dense<0.000000e+00> : tensor<f64> loc(#loc6)
+    %my_loss_2 = stablehlo.reduce(%my_loss_0 init: %my_loss_1) applies stablehlo.add across dimensions = [0] : (tensor<10xf64>, tensor<f64>) -> tensor<f64> loc(#loc6)
+    %my_loss_3 = stablehlo.add %my_loss, %my_loss : tensor<10xf64> loc(#loc6)
+    %my_loss_4 = stablehlo.negate %my_loss_3 : tensor<10xf64> loc(#loc6)
+    return %my_loss_2, %my_loss_3, %my_loss_4 : tensor<f64>, tensor<10xf64>, tensor<10xf64> loc(#loc5)
+  } loc(#loc1)
+} loc(#loc)
+#loc = loc("-":1:1)
+#loc1 = loc("-":2:1)
+#loc4 = loc("test_lowering.py":31:0)
+#loc5 = loc("-":9:1)
+#loc6 = loc("my_loss"(#loc4))

@@ -1,0 +1,186 @@
+"""What bad input gets: an error of ours with types, the user's line and the remedy; and nothing is changed."""
+
+from __future__ import annotations
+
+import math
+import os
+import random
+import re
+
+import numpy as np
+import pandas as pd
+import pytest
+
+import lilith
+from lilith import grad, value_and_grad
+
+X = np.array([1.0, 2.0, 3.0])
+
+
+def fails(error, match, f, *args, hint="", line=True, **options):
+    """Check the error's class, text and hint, and that it names this file."""
+    with pytest.raises(error, match=match) as caught:
+        grad(f, *args, **options)
+    assert isinstance(caught.value, lilith.LilithError)
+    text = str(caught.value)
+    if line:
+        assert re.search(r"at test_errors\.py:\d+ in ", text), text
+    assert "hint:" in text and hint in text, text
+
+
+def test_non_scalar_output():
+    fails(lilith.ShapeError, r"f64\[3\], not a scalar", lambda x: x * 2.0, X, hint="cotangent")
+    fails(lilith.GradientError, "returns 2 values", lambda x: (np.sum(x), np.sum(x)), X, hint="has_aux")
+    fails(lilith.GradientError, "complex", lambda x: np.sum(x * 1j), X, hint="np.abs")
+    fails(lilith.GradientError, "i64", lambda x: np.argmax(x), X)
+
+
+def test_no_differentiable_argument():
+    fails(lilith.GradientError, "int", lambda x: x * 2.0, 10, hint="10.0")
+    fails(lilith.GradientError, r"i64\[3\]", lambda x: np.sum(x), np.arange(3), hint="astype")
+    fails(lilith.GradientError, "no differentiable argument", lambda: 1.0)
+    fails(lilith.GradientError, "'n'", lambda x, n: np.sum(x) * n, X, 3, wrt=1, hint="10.0")
+
+
+def test_shape_mismatch_names_the_line():
+    def loss(x, b):
+        return np.sum(x + b)
+
+    with pytest.raises(lilith.ShapeError) as caught:
+        grad(loss, np.ones(3, np.float32), np.ones(4, np.float32))
+    line = loss.__code__.co_firstlineno + 1
+    assert str(caught.value).splitlines()[0] == "add: f32[3] and f32[4] do not broadcast"
+    assert f"at test_errors.py:{line} in " in str(caught.value) and "return np.sum(x + b)" in str(caught.value)
+    fails(lilith.ShapeError, "matmul", lambda x: np.sum(x @ np.ones((2, 2))), X)
+
+
+def test_unsupported_function_names_near_ones():
+    fails(lilith.UnsupportedError, "numpy.nanpercentile", lambda x: np.nanpercentile(x, 50), X)
+    with pytest.raises(AttributeError, match="summ"):
+        grad(lambda x: x.summ(), X)
+
+
+def test_values_are_not_known():
+    fails(lilith.TraceError, r"float\(\)", lambda x: float(x[0]), X, hint="np.sin")
+    fails(lilith.TraceError, r"math.sin", lambda x: math.sin(x[0]), X, hint="np.sin")
+    fails(lilith.TraceError, "index", lambda x: X[x[0].astype(int)], X)
+    fails(lilith.TraceError, r"int\(\)", lambda x: int(x[0]), X)
+    fails(lilith.TraceError, "truth value", lambda x: x[0] if x[0] > 0 else 0.0, X, hint="np.where")
+    fails(lilith.ShapeError, "ambiguous", lambda x: x[0] if x > 0 else 0.0, X, hint="np.any")
+    fails(lilith.TraceError, "item", lambda x: x[0].item(), X)
+
+
+def test_lists_of_tracers():
+    fails(lilith.TraceError, "ndarray|list", lambda x: np.sum(np.array([x[0], x[1]])), X, hint="np.stack")
+    fails(lilith.TraceError, "ndarray|list", lambda x: np.sum([x[0], x[1]]), X, hint="np.stack")
+    fails(lilith.TraceError, "ndarray|list", lambda x: np.asarray(x), X)
+
+
+def test_arrays_that_are_not_numbers():
+    fails(lilith.DtypeError, "object", lambda x: np.sum(x), np.array([1, "a"], object), line=False)
+    fails(lilith.DtypeError, "<U1", lambda x: np.sum(x), np.array(["a", "b"]), line=False)
+    fails(lilith.DtypeError, "object", lambda x: np.sum(x * np.array([1, 2, 3], object)), X)
+
+
+def test_leaked_tracers():
+    leaked = []
+
+    def leaking(x):
+        leaked.append(x)
+        return np.sum(x)
+
+    grad(leaking, X)
+    with pytest.raises(lilith.LeakedTracerError, match=r"f64\[3\]|traced array"):
+        leaked[0] + 1.0
+    fails(lilith.LeakedTracerError, "trace had ended", lambda x: np.sum(x * leaked[0]), X)
+
+
+def test_writing_into_arrays():
+    buffer = np.zeros(3)
+
+    def assign(x):
+        out = np.zeros(3)
+        out[0] = x[0]
+        return np.sum(out)
+
+    fails(lilith.TraceError, "ndarray", assign, X, hint="np.stack")
+    fails(lilith.TraceError, "out=", lambda x: np.sum(np.add(x, 1.0, out=buffer)), X, hint="y = np.add")
+
+    def item(x):
+        x[0] = 1.0
+        return np.sum(x)
+
+    def inplace(x):
+        y = x
+        y += 1.0
+        return np.sum(x)
+
+    fails(lilith.TraceError, "item assignment", item, X, hint="np.where")
+    fails(lilith.TraceError, "in-place", inplace, X, hint="x = x + v")
+    assert np.all(buffer == 0) and np.all(X == [1, 2, 3])
+
+    def scalar(x):
+        total = x[0]
+        total += x[1]
+        total *= 2.0
+        return total
+
+    assert grad(scalar, X)[0] == 6.0
+
+
+def test_wrong_cotangents():
+    fails(lilith.ShapeError, r"f64\[2\] for a value f64\[3\]", lambda x: x * x, X, cotangent=np.ones(2), hint="(3,)")
+    fails(lilith.DtypeError, "f32", lambda x: x * x, X, cotangent=np.ones(3, np.float32), hint="float64")
+    fails(lilith.ArgumentError, "2 arrays", lambda x: x * x, X, cotangent=(X, X))
+
+
+def test_wrong_options():
+    fails(lilith.ArgumentError, "wrt=3", lambda x: np.sum(x), X, wrt=3, line=False)
+    fails(lilith.ArgumentError, "without such an argument", lambda x: np.sum(x), X, wrt="y", line=False)
+    fails(lilith.ArgumentError, "takes an index", lambda x: np.sum(x), X, wrt=1.5, line=False)
+    fails(lilith.ArgumentError, "pair", lambda x: np.sum(x), X, has_aux=True, line=False)
+
+    def named(x, wrt):
+        return np.sum(x) * wrt
+
+    fails(lilith.ArgumentError, "option of grad and a parameter", named, X, wrt=0, hint="value_and_grad", line=False)
+    assert value_and_grad(named)(X, wrt=2.0)[0] == 12.0
+    with pytest.raises(lilith.ArgumentError, match="must be a function"):
+        grad(3.0, X)
+
+
+def test_randomness_is_refused_and_put_back():
+    generator = np.random.default_rng(0)
+    draws = {
+        "np.random": lambda x: np.sum(x * np.random.rand(3)),
+        "random": lambda x: np.sum(x) * random.random(),
+        "Generator": lambda x: np.sum(x * generator.normal(size=3)),
+    }
+    for name, f in draws.items():
+        before = (random.getstate(), np.random.get_state()[1].tolist(), generator.bit_generator.state)
+        fails(lilith.RandomnessError, re.escape(name), f, X, hint="pass them")
+        assert before == (random.getstate(), np.random.get_state()[1].tolist(), generator.bit_generator.state)
+
+
+def test_pandas_and_cycles():
+    value, g = grad(lambda s: np.sum(s * s), pd.Series([1.0, 2.0]))
+    assert value == 5.0 and np.all(np.asarray(g[0]) == [2.0, 4.0])
+    fails(lilith.LilithError, "Series|DataFrame|object", lambda s: np.sum(s), pd.Series(["a", "b"]), line=False)
+    loop: list = [1.0]
+    loop.append(loop)
+    fails(lilith.ArgumentError, r"loop\[1\]|p\[1\]", lambda p: p[0], loop, line=False)
+
+
+def test_masked_arrays_and_matrices_are_refused():
+    fails(
+        lilith.LilithError, "MaskedArray", lambda x: np.sum(x), np.ma.masked_array(X, [True, False, False]), line=False
+    )
+
+
+def test_an_error_of_the_users_own_passes_through():
+    def broken(x):
+        raise KeyError(os.sep)
+
+    with pytest.raises(KeyError):
+        grad(broken, X)
+    assert grad(lambda x: np.sum(x), X)[0] == 6.0
