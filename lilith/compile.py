@@ -43,16 +43,18 @@ class Variant:
     """One function with one state of its static captures: its programs, and how its captures are read.
 
     Attributes:
-        captures: the scan that found this variant.
+        key: the static captures.
+        plan: reads the dynamic ones; it holds none of the user's objects.
         programs: compiled, by (spec, signature of the arguments, of the captures, of the cotangent).
         derivations: for calls inside of other traces, which inline the graph instead of running it.
         building: a lock per program that is being built, so that it is built once.
     """
 
-    __slots__ = ("building", "captures", "derivations", "programs")
+    __slots__ = ("building", "derivations", "key", "plan", "programs")
 
     def __init__(self, captures: Captures):
-        self.captures = captures
+        self.key = captures.key
+        self.plan = captures.plan
         self.programs: dict[tuple, Executable] = {}
         self.derivations: dict[tuple, Derivation] = {}
         self.building: dict[tuple, threading.RLock] = {}
@@ -98,7 +100,7 @@ def run(f: Callable[..., Any], spec: Spec, args: tuple, kwargs: dict[str, Any], 
     if entry is not None:
         key, leaves = sign(args, kwargs)
         for variant in entry.variants:
-            captured = variant.captures.plan.read(f)
+            captured = variant.plan.read(f)
             if captured is not None:
                 capture_key: tuple = ()
                 if captured:
@@ -153,8 +155,7 @@ def _miss(f: Any, anchor: Any, spec: Spec, args: tuple, kwargs: dict[str, Any], 
             derivation = derived()
             if derivation.outer:
                 return _inline(derivation, leaves, cotangent)
-            kinds = [describe(x)[0] for x in leaves]
-            program = Executable(derivation, kinds, describe_call(f, spec, args, kwargs, captures))
+            program = Executable(derivation, leaves, describe_call(f, spec, args, kwargs, captures))
             explain_miss(_entries[id(anchor)], program.description)
         result = program(leaves, _cotangent_values(program.derivation, cotangent) if spec.cotangent else ())
         _remember(variant, full, program, captures)
@@ -168,8 +169,8 @@ def _variant(anchor: Any, f: Any, captures: Captures) -> Variant:
         entry = _entries.get(id(anchor))
         if entry is None:
             entry = _entries[id(anchor)] = Entry(anchor, function_name(f))
-        variant = next((v for v in entry.variants if v.captures.key == captures.key), None) or Variant(captures)
-        variant.captures = captures
+        variant = next((v for v in entry.variants if v.key == captures.key), None) or Variant(captures)
+        variant.plan = captures.plan
         entry.variants = [variant, *[v for v in entry.variants if v is not variant]][:_MAX_VARIANTS]
         return variant
 
@@ -309,7 +310,7 @@ def explain_miss(entry: Entry, description: dict[str, str]) -> None:
     if not known:
         print(f"lilith: compiling {entry.name} for the first time", file=sys.stderr)
         return
-    lines = min((difference(old, description) for old in known), key=len)
+    lines = min((difference(old, description) for old in reversed(known)), key=len)
     reason = "; ".join(lines) or "the program was evicted from the cache, or a static capture changed"
     print(f"lilith: compiling {entry.name} again: {reason}", file=sys.stderr)
 
@@ -337,7 +338,7 @@ def explain_cache(f: Callable[..., Any]) -> str:
         lines.append(f"{i + 1}. {description['transform']}")
         lines += [f"   {k}: {v}" for k, v in description.items() if k.startswith(("argument", "captured"))]
         if i:
-            changed = min((difference(p.description, description) for p in programs[:i]), key=len)
+            changed = min((difference(p.description, description) for p in reversed(programs[:i])), key=len)
             lines.append(f"   compiled because of {'; '.join(changed) or 'a static capture that changed'}")
     return "\n".join(lines)
 

@@ -14,7 +14,7 @@ from lilith.ir.type import TensorType, dtype_name, is_inexact, kind
 from lilith.randomness import no_randomness
 from lilith.result import Labels
 from lilith.signature import STATIC, Arguments, describe, leaf_key, take_apart
-from lilith.source import ArgumentError, DtypeError, GradientError, ShapeError
+from lilith.source import ArgumentError, DtypeError, GradientError, ShapeError, definition
 from lilith.trace import Recorded, Traced, trace_call
 from lilith.transform.reverse import reverse, structural_zeros
 from lilith.transform.simplify import remove_dead, simplify
@@ -105,7 +105,7 @@ def record(
 
     name = function_name(f)
     values = [leaf.value for leaf in dynamic] + list(captures.leaves) if concrete else None
-    with no_randomness(captures.generators, name):
+    with no_randomness(captures.generators, name, definition(f)):
         return trace_call(run, types, names, name, values, observe)
 
 

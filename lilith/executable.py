@@ -6,12 +6,15 @@ import warnings
 from collections.abc import Sequence
 from typing import Any
 
+import numpy as np
+
 from lilith.derive import Derivation
 from lilith.ir.graph import Graph
 from lilith.result import GradResult
+from lilith.signature import describe
 from lilith.source import LilithWarning
 from lilith.trace import Traced
-from lilith.transform.batch import batch
+from lilith.transform.batch import batch_at
 from lilith.transform.pack import pack
 from lowering.carrier import Loaded, Module, block_until_ready, to_device, x64_is_on
 from lowering.emit import emit
@@ -28,7 +31,7 @@ def module_of(graph: Graph) -> Module:
         graph.name,
         emit(graph),
         tuple(y.type for y in graph.outputs),
-        lambda batched, size: module_of(batch(graph, batched, size)),
+        lambda axes, size: module_of(batch_at(graph, axes, size)),
         show,
     )
 
@@ -42,9 +45,20 @@ class Executable:
         calls: whether it was used since the cache last looked.
     """
 
-    __slots__ = ("_constants", "_loaded", "_simple", "_sync", "_unpack", "calls", "derivation", "description", "source")
+    __slots__ = (
+        "_constants",
+        "_loaded",
+        "_simple",
+        "_swapped",
+        "_sync",
+        "_unpack",
+        "calls",
+        "derivation",
+        "description",
+        "source",
+    )
 
-    def __init__(self, derivation: Derivation, input_kinds: Sequence[str], description: dict[str, str]):
+    def __init__(self, derivation: Derivation, leaves: Sequence[Any], description: dict[str, str]):
         self.derivation = derivation
         self.description = description
         self.calls = 0
@@ -54,13 +68,16 @@ class Executable:
         self._constants = tuple(to_device(array) for array in derivation.hoisted)
         self._unpack = unpacker([y.type for y in graph.outputs], kinds, [Place(*p) for p in places])
         # an array that the caller may change right after the call must have been read by then
-        self._sync = JAX in kinds and any(kind != JAX for kind in input_kinds)
+        self._sync = JAX in kinds and any(describe(x)[0] != JAX for x in leaves)
+        self._swapped = [i for i, x in enumerate(leaves) if isinstance(x, np.ndarray) and not x.dtype.isnative]
         self._simple = _simple(derivation)
         _warn_of_decay(graph, kinds)
 
     def __call__(self, leaves: list[Any], cotangent: Sequence[Any] = ()) -> Any:
         """Run on the dynamic leaves of arguments and captures; returns what the user gets."""
         self.calls = 1
+        for i in self._swapped:
+            leaves[i] = leaves[i].astype(leaves[i].dtype.newbyteorder("="))
         outputs = self._loaded(*leaves, *self._constants, *cotangent)
         if self._sync:
             block_until_ready(outputs)

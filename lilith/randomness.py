@@ -9,6 +9,7 @@ from typing import Any
 
 import numpy as np
 
+from lilith.ir.graph import Source
 from lilith.source import RandomnessError
 
 _HINT = (
@@ -56,7 +57,7 @@ _GLOBALS = (
 
 
 @contextmanager
-def no_randomness(generators: Sequence[Any], function: str) -> Iterator[None]:
+def no_randomness(generators: Sequence[Any], function: str, source: Source | None) -> Iterator[None]:
     """Raise a RandomnessError if the block draws from `random`, `np.random` or one of the generators.
 
     Their states are put back, so that nothing is lost by the refusal.
@@ -71,4 +72,6 @@ def no_randomness(generators: Sequence[Any], function: str) -> Iterator[None]:
         sources[i][2](before[i])
     if drawn:
         names = ", ".join(sources[i][0] for i in drawn)
-        raise RandomnessError(f"{function} draws random numbers ({names}) while it is traced", hint=_HINT)
+        raise RandomnessError(
+            f"{function} draws random numbers ({names}) while it is traced", hint=_HINT, source=source
+        )

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import inspect
 import linecache
 import os
 import sys
@@ -11,6 +12,7 @@ from lilith.ir.graph import Source, _current
 
 _HERE = os.path.dirname(os.path.abspath(__file__))
 _OURS = (_HERE + os.sep, os.path.join(os.path.dirname(_HERE), "lowering") + os.sep)
+_DEMO = os.path.join(_HERE, "demo.py")  # its functions stand for the user's
 _LIBRARIES = {"numpy", "scipy", "jax", "jaxlib", "optree", "opt_einsum"}
 _internal: dict[str, bool] = {}
 
@@ -22,7 +24,7 @@ def is_internal(filename: str) -> bool:
         parts = filename.split(os.sep)
         installed = "site-packages" in parts or "dist-packages" in parts
         found = _internal[filename] = (
-            filename.startswith(_OURS)
+            (filename.startswith(_OURS) and filename != _DEMO)
             or filename.startswith(("<frozen", "<__array_function__"))
             or (installed and not _LIBRARIES.isdisjoint(parts))
         )
@@ -41,6 +43,12 @@ def user_source() -> Source | None:
             return Source(code, frame.f_lasti)
         frame = frame.f_back
     return None
+
+
+def definition(f: Any) -> Source | None:
+    """The line where a Python function is defined."""
+    code = getattr(inspect.unwrap(f) if callable(f) else f, "__code__", None)
+    return Source(code, 0) if code is not None else None
 
 
 class LilithError(Exception):

@@ -12,7 +12,7 @@ from lilith.ir.graph import Builder, Graph, Literal, Node, Value, _current
 from lilith.ir.interpret import evaluate
 from lilith.ir.primitive import primitive
 from lilith.ir.type import TensorType, is_supported
-from lilith.source import DtypeError, LeakedTracerError, TraceError, user_source
+from lilith.source import DtypeError, LeakedTracerError, LilithError, TraceError, user_source
 from lilith.tracer import Tracer
 
 HOIST_BYTES = 1024
@@ -158,7 +158,7 @@ def current_trace() -> Trace:
     trace = _current.builder
     if not isinstance(trace, Trace):
         raise LeakedTracerError(
-            "a traced array was used outside of the function that was traced",
+            "a traced array was used after its trace had ended, outside of any traced function",
             hint=_LEAK_HINT,
         )
     trace.source = user_source()
@@ -209,13 +209,27 @@ def _describe(x: Any) -> str:
     return f"{type(x).__name__} {text if len(text) <= 40 else text[:37] + '...'}"
 
 
+def _uncovered(error: Exception) -> Exception:
+    """Our error where NumPy has covered it with one of its own, as it does when an array element is assigned."""
+    cause = error.__cause__
+    if isinstance(error, LilithError) or not isinstance(cause, LilithError):
+        return error
+    if "setting an array element" not in str(error):
+        return cause
+    return TraceError(
+        "a traced array was assigned into a plain ndarray, or a list of them made into one",
+        hint="collect the parts in a list and join them with np.stack or np.concatenate",
+        source=cause.source,
+    )
+
+
 class Recorded(NamedTuple):
     """What `trace_call` found out.
 
     Attributes:
         graph: inputs are the given ones, then the captured tracers, then the hoisted constants.
-        leaves: the function's result, flattened: `Traced(index of the graph's output)` for arrays, else the object
-        itself. structure: the result's structure, for `lilith.tree.unflatten`.
+        leaves: the function's result, flattened: `Traced(index of the graph's output)` for arrays, else the object.
+        structure: the result's structure, for `lilith.tree.unflatten`.
         captured: tracers of enclosing traces that the function used.
         hoisted: constant arrays that became inputs.
     """
@@ -256,7 +270,11 @@ def trace_call(
         trace.concrete = {}
     with trace:
         tracers = [trace.input(t, None if concrete is None else concrete[i]) for i, t in enumerate(types)]
-        leaves, structure = tree.flatten(function(tracers))
+        try:
+            result = function(tracers)
+        except (TypeError, ValueError) as error:
+            raise _uncovered(error) from error.__cause__
+        leaves, structure = tree.flatten(result)
         outputs: list[Value] = []
         results: list[Any] = []
         trace.source = None

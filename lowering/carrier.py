@@ -7,6 +7,7 @@ token: JAX keeps parameters alive in its caches, and must not keep our graphs.
 
 from __future__ import annotations
 
+import dataclasses
 import itertools
 import threading
 import weakref
@@ -45,14 +46,15 @@ class Module(NamedTuple):
         name: of the function, in dumps and profiles.
         text: the StableHLO module.
         results: the types of its results.
-        batch: `(batched, size) -> Module`, the program over a leading axis, for jax.vmap.
+        batch: `(axes, size) -> Module`, for jax.vmap: the program over arguments that have a batch axis of that size at
+            axes[i] (None: they have none), with results that have it in front.
         show: `(format, *arrays)`, what `print` nodes call on the host.
     """
 
     name: str
     text: str
     results: tuple[TensorType, ...]
-    batch: Callable[[tuple[bool, ...], int], Module] | None = None
+    batch: Callable[[tuple[int | None, ...], int], Module] | None = None
     show: Callable[..., None] | None = None
 
 
@@ -116,8 +118,9 @@ def _emit_prints(ctx: Any, parsed: Any, module: Module) -> None:
             module.show(text, *[np.asarray(a) for a in arrays])
             return ()
 
+        inner = dataclasses.replace(ctx, avals_in=avals, avals_out=[])
         with _ir.InsertionPoint(op), op.location:
-            emit_python_callback(ctx, callback, None, operands, avals, [], has_side_effect=True, returns_token=False)
+            emit_python_callback(inner, callback, None, operands, avals, [], has_side_effect=True, returns_token=False)
         op.operation.erase()
 
 
@@ -137,12 +140,11 @@ _ELEMENTS = _elements()
 
 
 def _batch(args: Sequence[Any], dims: Sequence[Any], *, token: int) -> tuple[list[Any], list[int]]:
-    """jax.vmap of a bound program: our own batching makes the program, JAX only moves the axes to the front."""
-    batched = tuple(d is not None for d in dims)
-    size = next(x.shape[d] for x, d in zip(args, dims, strict=True) if d is not None)
-    moved = [_batching.moveaxis(x, d, 0) if d is not None else x for x, d in zip(args, dims, strict=True)]
-    module = _module(token).batch(batched, size)
-    return bind(module, moved), [0] * len(module.results)
+    """jax.vmap of a bound program: our own batching makes the program; its results have the new axis in front."""
+    axes = tuple(None if d is None else int(d) for d in dims)
+    size = next(x.shape[d] for x, d in zip(args, axes, strict=True) if d is not None)
+    module = _module(token).batch(axes, size)
+    return bind(module, args), [0] * len(module.results)
 
 
 def _differentiate(*_: Any, **__: Any) -> Any:
@@ -237,7 +239,7 @@ def pretty(text: str, locations: bool = False) -> str:
     with _context():
         module = _ir.Module.parse(text)
         module.operation.verify()
-        return module.operation.get_asm(enable_debug_info=locations, use_name_loc_as_prefix=True)
+        return module.operation.get_asm(enable_debug_info=locations, use_name_loc_as_prefix=not locations)
 
 
 def to_device(array: np.ndarray) -> Any:

@@ -133,10 +133,24 @@ class Emitter:
         )
         return out
 
-    def effect(self, name: str, operands: Sequence[str], operand_types: Sequence[TensorType], attributes: str) -> None:
-        """Write one operation without a result."""
-        types = ", ".join(map(tensor_type, operand_types))
-        self.lines.append(f'"{name}"({", ".join(operands)}) {{{attributes}}} : ({types}) -> (){self.location}')
+    def several(
+        self,
+        name: str,
+        operands: Sequence[str],
+        operand_types: Sequence[TensorType],
+        results: Sequence[TensorType],
+        attributes: str,
+        region: str = "",
+    ) -> tuple[str, ...]:
+        """Write one operation with no result or with several; returns their names."""
+        out = self.fresh()
+        left = f"{out}:{len(results)} = " if results else ""
+        region = f" ({region})" if region else ""
+        self.lines.append(
+            f'{left}"{name}"({", ".join(operands)}){region} {{{attributes}}} : '
+            f"({', '.join(map(tensor_type, operand_types))}) -> ({', '.join(map(tensor_type, results))}){self.location}"
+        )
+        return tuple(f"{out}#{i}" for i in range(len(results)))
 
     def constant(self, value: Any, type: TensorType) -> str:
         """A constant: a number repeated to the type's shape, or an array of that shape."""
@@ -191,9 +205,9 @@ def emit(graph: Graph) -> str:
     )
     results = ", ".join(tensor_type(y.type) for y in graph.outputs)
     returned = ", ".join(names[y] for y in graph.outputs)
-    body = "\n".join([*e.lines, f'"func.return"({returned}) : ({results}) -> ()'])
+    body = "\n".join([*e.lines, f'"func.return"({returned}) : ({results}) -> () loc(unknown)'])
     head = f"module @{string(graph.name)} {{\nfunc.func public @main({parameters}) -> ({results}) {{"
-    return "\n".join([head, body, "}", "}", *e.location_lines(), ""])
+    return "\n".join([head, body, "} loc(unknown)", "} loc(unknown)", *e.location_lines(), ""])
 
 
 import lowering.rules  # noqa: E402, F401  (fills RULES)

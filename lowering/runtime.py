@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 from collections.abc import Callable, Sequence
+from operator import itemgetter, methodcaller
 from typing import Any, NamedTuple
 
 import numpy as np
@@ -30,28 +31,39 @@ def unpacker(
 
     NumPy results are writeable: an output is copied once, and arrays packed in one output are views of its one copy.
     """
-    buffers = sorted({p.output for p, kind in zip(places, kinds, strict=True) if kind != JAX})
-    steps = []
-    for type, kind, place in zip(types, kinds, places, strict=True):
-        start = place.start or 0
-        steps.append((kind, place.output, start, start + type.size, type.shape, place.start is None))
+    buffers = tuple(sorted({p.output for p, kind in zip(places, kinds, strict=True) if kind != JAX}))
+    steps = [
+        (place.output, None if kind == JAX else _getter(type, kind, place))
+        for type, kind, place in zip(types, kinds, places, strict=True)
+    ]
+    if buffers == (0,) and all(get is not None for _, get in steps):
+        getters = [get for _, get in steps if get is not None]
+
+        def unpack_one(outputs: Sequence[Any]) -> list[Any]:
+            buffer = np.array(outputs[0])
+            return [get(buffer) for get in getters]
+
+        return unpack_one
 
     def unpack(outputs: Sequence[Any]) -> list[Any]:
         arrays = {i: np.array(outputs[i]) for i in buffers}
-        values = []
-        for kind, output, start, stop, shape, whole in steps:
-            if kind == JAX:
-                values.append(outputs[output])
-            elif kind == PYTHON:
-                values.append(arrays[output].item(start))
-            elif kind == SCALAR:
-                values.append(arrays[output][() if whole else start])
-            elif whole:
-                values.append(arrays[output])
-            elif len(shape) == 1:
-                values.append(arrays[output][start:stop])
-            else:
-                values.append(arrays[output][start:stop].reshape(shape))
-        return values
+        return [outputs[output] if get is None else get(arrays[output]) for output, get in steps]
 
     return unpack
+
+
+def _getter(type: TensorType, kind: str, place: Place) -> Callable[[np.ndarray], Any]:
+    """How an array of this type and kind is taken out of the NumPy copy of its output."""
+    start = place.start or 0
+    if kind == PYTHON:
+        return methodcaller("item", start)
+    if kind == SCALAR:
+        return itemgetter(() if place.start is None else start)
+    if place.start is None:
+        return _itself
+    part = itemgetter(slice(start, start + type.size))
+    return part if len(type.shape) == 1 else lambda buffer: part(buffer).reshape(type.shape)
+
+
+def _itself(buffer: np.ndarray) -> np.ndarray:
+    return buffer

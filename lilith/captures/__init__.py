@@ -28,9 +28,10 @@ class Captures:
         plan: reads the inputs again; it does not hold the user's objects, as the Captures do.
         generators: random generators that can be reached.
         opaque: names of what may change unseen, such as iterators and files.
+        whole: every object was read with all its attributes.
     """
 
-    __slots__ = ("_walk", "generators", "key", "leaves", "names", "opaque", "plan")
+    __slots__ = ("_walk", "generators", "key", "leaves", "names", "opaque", "plan", "whole")
 
     def __init__(self, walk: Walk):
         self._walk = walk
@@ -39,6 +40,7 @@ class Captures:
         self.names = [edge.name for edge in walk.inputs]
         self.generators = walk.generators
         self.opaque = walk.opaque
+        self.whole = all(node.whole for node in walk.nodes)
         self.plan = Plan(walk)
 
     def describe(self) -> str:
@@ -46,8 +48,13 @@ class Captures:
         return ", ".join(self._walk.describe())
 
 
-def scan(f: Callable[..., Any]) -> Captures:
+def scan(f: Callable[..., Any], whole: bool = False) -> Captures:
     """Walk through everything that f reads besides its arguments.
+
+    Arguments:
+        f: any callable.
+        whole: read objects with all their attributes. Otherwise those that no code names are left out: a list of losses
+            that a trainer keeps must not make each call of its loss function a new program. What f returns may hold them.
 
     >>> import numpy as np
     >>> scale, n = np.ones(3), 2
@@ -61,7 +68,7 @@ def scan(f: Callable[..., Any]) -> Captures:
     >>> captures.plan.read(make(np.zeros(3), 2)), captures.plan.read(make(np.zeros(3), 3))
     ([array([0., 0., 0.])], None)
     """
-    return Captures(Walk(f))
+    return Captures(Walk(f, whole))
 
 
 def substitute(f: Callable[..., Any], captures: Captures, replacements: Sequence[Any]) -> Callable[..., Any]:

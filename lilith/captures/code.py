@@ -17,6 +17,7 @@ _ITEM_IN_PLACE = "LOAD_CONST COPY COPY BINARY_SUBSCR LOAD_CONST BINARY_OP SWAP S
 _REFLECTIVE_NAMES = frozenset(
     "getattr vars dir asdict astuple fields replace copy deepcopy dataclasses attrgetter optree pickle inspect".split()
 )
+_COMPARING = frozenset("sorted min max sort index count remove heapq bisect".split())
 _REFLECTIVE_ATTRIBUTES = frozenset("__dict__ __getattribute__ tree_map tree_leaves tree_flatten tree".split())
 
 
@@ -30,7 +31,7 @@ class Facts(NamedTuple):
         globals, free, attributes: the names, in order.
         imports: `(module, level)` of import statements inside the function.
         stores: it assigns global names.
-        compares: it compares with == or `in`, so that objects' `__eq__` counts.
+        compares: it may compare objects with == or <, so that their methods for that count.
         reflective: it may read attributes that it does not name.
     """
 
@@ -90,6 +91,7 @@ def _analyse(code: types.CodeType) -> Facts:
                 compares = True
             elif name == "MATCH_CLASS":
                 reflective = compares = True
+    compares |= not _COMPARING.isdisjoint([*global_names, *free, *attributes])
     reflective |= not _REFLECTIVE_NAMES.isdisjoint([*global_names, *free, *(name for name, _ in imports)])
     reflective |= not _REFLECTIVE_ATTRIBUTES.isdisjoint(attributes)
     return Facts(global_names, free, attributes, tuple(imports), stores, compares, reflective)

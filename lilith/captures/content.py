@@ -87,21 +87,26 @@ def is_plain_tuple(value: tuple) -> bool:
 
 
 def is_number_table(value: Any, limit: int = 32) -> bool:
-    """A list or tuple, nested or not, of more than `limit` Python numbers and nothing else: keyed whole."""
+    """A list or tuple, nested or not, of more than `limit` Python numbers and nothing else: keyed whole.
+
+    As inputs of the program they would be many, and `np.array(table)` could not be told their values.
+    """
     count = 0
-    pending = [value]
-    while pending:
-        x = pending.pop()
-        kinds = set(map(type, x))
-        if kinds <= _NUMBERS:
-            count += len(x)
-        elif kinds <= {list, tuple}:
-            pending += x
-            if len(pending) > 1_000_000:
+    rows = [value]
+    for _ in range(8):
+        inner = []
+        for row in rows:
+            kinds = set(map(type, row))
+            if kinds <= _NUMBERS:
+                count += len(row)
+            elif kinds <= {list, tuple}:
+                inner += row
+            else:
                 return False
-        else:
-            return False
-    return count > limit
+        if not inner:
+            return count > limit
+        rows = inner
+    return False
 
 
 def content_key(value: Any) -> Any:

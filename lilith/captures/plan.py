@@ -1,4 +1,4 @@
-"""Plan: the reads of one walk as straight-line Python code, run at every call in about a tenth of a microsecond each."""
+"""Plan: the reads of one walk as straight-line Python code, run at every call: about 0.1 microseconds each."""
 
 from __future__ import annotations
 
@@ -16,7 +16,7 @@ from lilith import tree
 from lilith.captures import content, reads
 from lilith.captures.kinds import CELL, CLASS, DICT, FUNCTION, GLOBALS, METHOD, MODULE, OBJECT, SEQUENCE
 from lilith.captures.reads import MISSING
-from lilith.captures.walk import ABSENT, NODE, SEEN, WRITTEN, Edge, Node, Walk
+from lilith.captures.walk import ABSENT, NODE, SEEN, WRITTEN, Edge, Walk
 from lilith.tree import BUILT_IN
 
 _IDENTITIES = (types.ModuleType, types.FunctionType, types.BuiltinFunctionType, type, np.ufunc)
@@ -44,7 +44,7 @@ class Plan:
     It holds library objects and static values, but none of the user's arrays, objects or functions.
 
     Attributes:
-        read: `read(f)` gives the current inputs of f, in order; None if anything static differs from what the walk found.
+        read: `read(f)` gives the current inputs of f, in order; None if anything static differs from the walk's.
     """
 
     __slots__ = ("_constants", "_lines", "read")
@@ -110,11 +110,7 @@ class _Writer:
             get = reads.read_free
         found = edge.value is not MISSING
         owner = self.walk.nodes[parent].value
-        if (
-            get is reads.entry
-            and isinstance(edge.value, (types.FunctionType, types.MethodType))
-            and edge.value is owner
-        ):
+        if get is reads.entry and edge.value is owner and type(owner) in (types.FunctionType, types.MethodType):
             return "v0"
         if found and get is reads.read_global and key in owner:
             get = getitem
@@ -184,7 +180,7 @@ class _Writer:
             self.require(f"(x := {read}) is {self.constant(value)} or {same}(x)")
 
     def _attributes(self, index: int) -> None:
-        """Attributes that code names and the object does not have; or, of an object that is read whole, all its names."""
+        """Attributes that code names and the object lacks; or, of an object that is read whole, all its names."""
         node = self.walk.nodes[index]
         x = node.value
         if node.kind not in (OBJECT, SEQUENCE, DICT) or type(x) in BUILT_IN:

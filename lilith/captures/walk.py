@@ -71,10 +71,14 @@ Names = Sequence[tuple[str, bool]]
 class Walk:
     """One walk from a callable. Node 0 is the callable as it was given.
 
+    Arguments:
+        f: the callable.
+        whole: read the user's objects with all attributes, not only with those that code names.
+
     The order of nodes, edges and inputs depends only on what is found, so that equal keys mean equal order.
     """
 
-    def __init__(self, f: Any):
+    def __init__(self, f: Any, whole: bool = False):
         self.home = _home_of(f)
         self.root_globals: Any = None
         self.nodes = [Node(f, None, "", False)]
@@ -83,7 +87,7 @@ class Walk:
         self.generators: list[Any] = []
         self.opaque: list[str] = []
         self.names: list[tuple[str, bool]] = []
-        self.reflective = self.compares = False
+        self.reflective, self.compares = whole, False
         self._read: dict[str, bool] = {}
         self._memo: dict[tuple[int, bool, bool], int] = {}
         self._asked: dict[tuple[int, Any, Any], Edge] = {}

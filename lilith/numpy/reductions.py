@@ -87,7 +87,7 @@ def sum(
     x = masked(convert(x, sum_dtype(x.dtype) if dtype is None else dtype_of(dtype)), where, 0)
     axes = normalize_axes(axis, x.ndim, "sum")
     y = _folded(reduction.reduce_sum, x, axes) if kind(x.dtype) != "b" else reduction.reduce_or(x, axes=axes)
-    return kept(x, axes, _with_initial(y, initial, ufuncs.add.rule), keepdims)
+    return kept(x, axes, _with_initial(y, initial, ufuncs.add), keepdims)
 
 
 @implements(np.prod)
@@ -104,7 +104,7 @@ def prod(
     x = masked(convert(x, sum_dtype(x.dtype) if dtype is None else dtype_of(dtype)), where, 1)
     axes = normalize_axes(axis, x.ndim, "prod")
     y = _folded(reduction.reduce_prod, x, axes) if kind(x.dtype) != "b" else reduction.reduce_and(x, axes=axes)
-    return kept(x, axes, _with_initial(y, initial, ufuncs.multiply.rule), keepdims)
+    return kept(x, axes, _with_initial(y, initial, ufuncs.multiply), keepdims)
 
 
 def _extreme(name: str, primitive: Any, ufunc: ufuncs.Ufunc, low: bool) -> Callable[..., Value]:
@@ -125,7 +125,7 @@ def _extreme(name: str, primitive: Any, ufunc: ufuncs.Ufunc, low: bool) -> Calla
         if kind(x.dtype) == "c":
             raise DtypeError(f"{name}: takes real arrays, got {x.type}", hint="take it of np.abs(x) or x.real")
         y = primitive(x, axes=axes)
-        return kept(x, axes, _with_initial(y, initial, ufunc.rule), keepdims)
+        return kept(x, axes, _with_initial(y, initial, ufunc), keepdims)
 
     rule.__name__, rule.__doc__ = name, f"numpy.{name}."
     return rule
@@ -388,12 +388,12 @@ def _part(x: Value, axis: int, begin: int, end: int) -> Value:
 
 def _running_sum(x: Value, axis: int) -> Value:
     if kind(x.dtype) == "b":
-        return scanned(x, axis, ufuncs.add.rule)
+        return scanned(x, axis, ufuncs.add)
     return convert(reduction.cumsum(convert(x, accumulator(x.dtype)), axis=axis, reverse=False), x.dtype)
 
 
 def _running_product(x: Value, axis: int) -> Value:
-    return scanned(x, axis, ufuncs.multiply.rule)
+    return scanned(x, axis, ufuncs.multiply)
 
 
 def _cumulative(name: str, running: Callable[[Value, int], Value]) -> Callable[..., Value]:

@@ -88,8 +88,8 @@ class Ufunc:
         self.bools = bools or rule
         self.static = static
         self.plans: dict[tuple, tuple] = {}
-        # the operand types that a single primitive takes as they are, and that primitive
-        self.plain: dict[tuple[TensorType, TensorType], Primitive] = {}
+        # for operand types: the primitive that is all there is to do, and the type to which it takes them
+        self.plain: dict[tuple[TensorType, TensorType], tuple[Primitive, TensorType]] = {}
 
     def __repr__(self) -> str:
         return f"<lilith {self.name}>"
@@ -119,15 +119,19 @@ class Ufunc:
         inputs, outputs = resolve(self.ufunc, types, None if dtype is None else dtype_of(dtype))
         shape = broadcast_shapes(self.name, types)
         weak = all(t.weak for t in types) and dtype is None
-        rule = self.bools if inputs[0] == np.bool_ else self.rule
+        rule = self.chosen(inputs)
         if len(self.plans) >= _KEEP:
             self.plans.clear()
             self.plain.clear()
-        same = all(t.shape == shape and t.dtype == d for t, d in zip(types, inputs, strict=True))
-        if same and len(types) == 2 and dtype is None and not weak and isinstance(rule, Primitive):
-            self.plain[types] = rule
+        one_dtype = inputs.count(inputs[0]) == len(inputs) == 2
+        if one_dtype and dtype is None and not weak and isinstance(rule, Primitive):
+            self.plain[types] = rule, TensorType(shape, inputs[0])
         plan = self.plans[key] = (rule, shape, inputs, outputs, weak)
         return plan
+
+    def chosen(self, inputs: tuple[np.dtype, ...]) -> Callable[..., Any]:
+        """The rule for some input dtypes."""
+        return self.bools if inputs[0] == np.bool_ else self.rule
 
     def entry(self) -> Callable[..., Any]:
         """What NumPy calls on tracers: `UFUNCS[np.add](x, y, dtype=None)`. The result is never weak."""
@@ -146,17 +150,37 @@ class Ufunc:
         return call
 
     def operator(self) -> Callable[..., Any]:
-        """What a Python operator calls on tracers. A primitive that fits is called at once."""
+        """What a Python operator calls on tracers."""
+        return self._binary_operator() if self.ufunc.nin == 2 else self._unary_operator()
+
+    def _unary_operator(self) -> Callable[..., Any]:
+        def call(x: Any) -> Any:
+            trace = current_trace()
+            return Tracer(self(x), trace)
+
+        return call
+
+    def _binary_operator(self) -> Callable[..., Any]:
+        """The most frequent call of all: where a single primitive is all there is to do, nothing else is done."""
         plain = self.plain
 
-        def call(*xs: Any) -> Any:
+        def call(x: Any, y: Any) -> Any:
             trace = current_trace()
-            operands = [x.value if type(x) is Tracer and x.trace is trace else operand(x) for x in xs]
-            primitive = plain.get(tuple([x.type if type(x) is Value else None for x in operands]))  # type: ignore[arg-type]
-            result = self(*operands) if primitive is None else trace.emit(primitive, tuple(operands), {})
-            return Tracer(result, trace) if type(result) is Value else tuple([Tracer(y, trace) for y in result])
+            x = x.value if type(x) is Tracer and x.trace is trace else operand(x)
+            y = y.value if type(y) is Tracer and y.trace is trace else operand(y)
+            x_type = x.type if type(x) is Value else type_of(x)
+            y_type = y.type if type(y) is Value else type_of(y)
+            found = plain.get((x_type, y_type))
+            if found is None:
+                result = self(x, y)
+                return Tracer(result, trace) if type(result) is Value else tuple([Tracer(z, trace) for z in result])
+            primitive, common = found
+            if x_type is not common:
+                x = adapt(x, common.dtype, common.shape)
+            if y_type is not common:
+                y = adapt(y, common.dtype, common.shape)
+            return Tracer(trace.emit(primitive, (x, y), {}), trace)
 
-        call.__name__ = self.name
         return call
 
 

@@ -12,11 +12,12 @@ from typing import Any
 import numpy as np
 
 from lilith.ir.graph import Value, fill_like
+from lilith.ir.primitive import Primitive
 from lilith.ir.type import kind
 from lilith.numpy.core import SCALARS, adapt, broadcast_shapes, convert, dtype_of, full, operand, type_of
 from lilith.numpy.ufunc import Ufunc, define, register, resolve
 from lilith.ops import control, elementwise, shape
-from lilith.source import DtypeError, NumberRangeError, UnsupportedError
+from lilith.source import DtypeError, UnsupportedError
 
 INTEGER_POWERS = 16
 """Powers up to this are products also where the exponent is a float: `x ** 2.0`."""
@@ -103,35 +104,44 @@ float_power = define(np.float_power, elementwise.pow)
 class Comparison(Ufunc):
     """Also with Python ints that the array's dtype cannot hold: the answer is the same everywhere then."""
 
-    __slots__ = ()
+    __slots__ = ("primitive",)
+
+    def __init__(self, ufunc: Any, primitive: Primitive):
+        super().__init__(ufunc, lambda x, y: _compare(primitive, x, y))
+        self.primitive = primitive
 
     def __call__(self, *xs: Any, dtype: Any = None) -> Value:
-        try:
-            return super().__call__(*xs, dtype=dtype)
-        except NumberRangeError:
-            operands = [operand(x) for x in xs]
-            signs = [(x > 0) - (x < 0) if isinstance(x, int) else 0 for x in operands]
-            common = broadcast_shapes(self.name, [type_of(x) for x in operands])
-            return full(bool(self.ufunc(*signs)), common, np.dtype(bool))
+        operands = [operand(x) for x in xs]
+        if (beyond := _beyond(operands)) is None:
+            return super().__call__(*operands, dtype=dtype)
+        common = broadcast_shapes(self.name, [type_of(x) for x in operands])
+        return full(bool(self.ufunc(*beyond)), common, np.dtype(bool))
 
 
-def _compare(primitive: Any) -> Callable[[Value, Value], Value]:
+def _beyond(operands: list[Any]) -> tuple[int, int] | None:
+    """Numbers that compare as an integer array and a Python int compare that its dtype cannot hold."""
+    for place, number in enumerate(operands):
+        if type(number) is int:
+            dtype = type_of(operands[1 - place]).dtype
+            if kind(dtype) in "iu" and not np.iinfo(dtype).min <= number <= np.iinfo(dtype).max:
+                sign = 1 if number > 0 else -1
+                return (0, sign) if place else (sign, 0)
+    return None
+
+
+def _compare(primitive: Primitive, x: Value, y: Value) -> Value:
     """A comparison; int64 with uint64 is compared as uint64 where neither is negative."""
-
-    def rule(x: Value, y: Value) -> Value:
-        if x.dtype == y.dtype:
-            return primitive(x, y) if not is_complex(x) or primitive in _EQUALITIES else _lexicographic(primitive, x, y)
-        unsigned = np.dtype(np.uint64)
-        if kind(x.dtype) == "i":
-            negative_ = elementwise.lt(x, fill_like(x, 0))
-            answer = bool(primitive.eval(np.int64(-1), np.int64(0)))
-        else:
-            negative_ = elementwise.lt(y, fill_like(y, 0))
-            answer = bool(primitive.eval(np.int64(0), np.int64(-1)))
-        plain = primitive(convert(x, unsigned), convert(y, unsigned))
-        return elementwise.select(negative_, full(answer, x.shape, np.dtype(bool)), plain)
-
-    return rule
+    if x.dtype == y.dtype:
+        return _lexicographic(primitive, x, y) if is_complex(x) and primitive not in _EQUALITIES else primitive(x, y)
+    unsigned = np.dtype(np.uint64)
+    if kind(x.dtype) == "i":
+        negative_ = elementwise.lt(x, fill_like(x, 0))
+        answer = bool(primitive.eval(np.int64(-1), np.int64(0)))
+    else:
+        negative_ = elementwise.lt(y, fill_like(y, 0))
+        answer = bool(primitive.eval(np.int64(0), np.int64(-1)))
+    plain = primitive(convert(x, unsigned), convert(y, unsigned))
+    return elementwise.select(negative_, full(answer, x.shape, np.dtype(bool)), plain)
 
 
 _EQUALITIES = (elementwise.eq, elementwise.ne)
@@ -145,16 +155,12 @@ def _lexicographic(primitive: Any, x: Value, y: Value) -> Value:
     return elementwise.logical_or(strict(a, b), tie)
 
 
-def _comparison(ufunc: Any, primitive: Any) -> Ufunc:
-    return register(Comparison(ufunc, _compare(primitive)))
-
-
-equal = _comparison(np.equal, elementwise.eq)
-not_equal = _comparison(np.not_equal, elementwise.ne)
-less = _comparison(np.less, elementwise.lt)
-less_equal = _comparison(np.less_equal, elementwise.le)
-greater = _comparison(np.greater, elementwise.gt)
-greater_equal = _comparison(np.greater_equal, elementwise.ge)
+equal = register(Comparison(np.equal, elementwise.eq))
+not_equal = register(Comparison(np.not_equal, elementwise.ne))
+less = register(Comparison(np.less, elementwise.lt))
+less_equal = register(Comparison(np.less_equal, elementwise.le))
+greater = register(Comparison(np.greater, elementwise.gt))
+greater_equal = register(Comparison(np.greater_equal, elementwise.ge))
 
 
 

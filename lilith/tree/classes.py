@@ -72,7 +72,8 @@ def is_structure_class(cls: type) -> bool:
 
 def _is_written_in_python(cls: type) -> bool:
     """A class made by a class statement: what its instances hold is in `__dict__` and `__slots__`, nothing in C."""
-    if not all(m in (type, object, ABCMeta) or m.__flags__ & _HEAP_TYPE for m in (cls, *type(cls).__mro__)):
+    metaclass: type = type(cls)
+    if not all(m in (type, object, ABCMeta) or m.__flags__ & _HEAP_TYPE for m in (cls, *metaclass.__mro__)):
         return False
     new = cls.__dict__.get("__new__")
     if not (new is None or isinstance(new, (staticmethod, types.FunctionType))):
@@ -126,14 +127,15 @@ def option(x: Any) -> Any:
 def blank(cls: type, option: Any = None) -> Any:
     """An empty instance, made without `__init__`. Not for tuples."""
     if issubclass(cls, defaultdict):
-        new = defaultdict.__new__(cls)
-        new.default_factory = option
-        return new
+        table: Any = defaultdict.__new__(cls)
+        table.default_factory = option
+        return table
     if issubclass(cls, deque):
-        new = deque.__new__(cls)
-        deque.__init__(new, maxlen=option)
-        return new
-    for base in (OrderedDict, dict, list, types.SimpleNamespace):
+        queue: Any = deque.__new__(cls)
+        deque.__init__(queue, maxlen=option)
+        return queue
+    bases: tuple[Any, ...] = (OrderedDict, dict, list, types.SimpleNamespace)
+    for base in bases:
         if issubclass(cls, base):
             return base.__new__(cls)
     return object.__new__(cls)
@@ -145,8 +147,10 @@ def fill(new: Any, items: Iterable[Any]) -> None:
         put = OrderedDict.__setitem__ if isinstance(new, OrderedDict) else dict.__setitem__
         for key, value in items:
             put(new, key, value)
-    elif isinstance(new, (list, deque)):
-        (list if isinstance(new, list) else deque).extend(new, items)
+    elif isinstance(new, list):
+        list.extend(new, items)
+    elif isinstance(new, deque):
+        deque.extend(new, items)
 
 
 def shallow_copy(x: Any) -> Any:

@@ -138,7 +138,7 @@ def paths(x: Any, root: str) -> list[str]:
     >>> paths({"a": [1.0, 2.0]}, "p")
     ["p['a'][0]", "p['a'][1]"]
     """
-    structure = x if isinstance(x, (optree.PyTreeSpec, DeepStructure)) else flatten(x)[1]
+    structure: Any = x if isinstance(x, (optree.PyTreeSpec, DeepStructure)) else flatten(x)[1]
     if type(structure) is DeepStructure:
         return structure.paths(root)
     return [accessor.codify(root) for accessor in structure.accessors()]

@@ -10,15 +10,15 @@ def _stop_gradient(e: Emitter, node: Node, operands: list[str]) -> str:
     return operands[0]
 
 
-def _print(e: Emitter, node: Node, operands: list[str]) -> tuple[()]:
+def _print(e: Emitter, node: Node, operands: list[str]) -> tuple[str, ...]:
     """A custom call that the carrier replaces by a host callback; `backend_config` holds the format."""
-    e.effect(
+    return e.several(
         "stablehlo.custom_call",
         operands,
         [x.type for x in node.operands],
+        (),
         f'call_target_name = "lilith_print", has_side_effect = true, backend_config = {string(node.params["format"])}',
     )
-    return ()
 
 
 RULES.update({"stop_gradient": _stop_gradient, "print": _print})

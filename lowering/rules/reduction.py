@@ -8,7 +8,7 @@ import numpy as np
 
 from lilith.ir.graph import Node
 from lilith.ir.type import TensorType, kind
-from lowering.emit import RULES, Emitter, Rule, i64_array
+from lowering.emit import RULES, Emitter, Rule, i64_array, tensor_type
 from lowering.rules.elementwise import compare
 
 
@@ -57,30 +57,50 @@ def _reduction(name: str, initial: Any) -> Rule:
     return rule
 
 
-def _position(name: str, initial: Any) -> Rule:
-    """The least index at which x equals its extremum or is NaN: two plain reductions, which vectorise."""
+def _first_best(e: Emitter, direction: str, value: TensorType, index: TensorType) -> str:
+    """A region `(x, i, y, j) -> (x, i) or (y, j)`: the better value, of equal ones the smaller index; NaN is best.
+
+    It is commutative, so that the order in which a device combines elements does not matter.
+    """
+    flag = TensorType((), np.dtype(bool))
+    x, i, y, j = (e.fresh() for _ in range(4))
+    outer, e.lines = e.lines, []
+
+    def at_least(a: str, b: str) -> str:
+        good = compare(e, direction, a, b, value)
+        if kind(value.dtype) != "f":
+            return good
+        return e.op("stablehlo.or", (good, compare(e, "NE", a, a, value)), (flag, flag), flag)
+
+    x_good, y_good = at_least(x, y), at_least(y, x)
+    worse = e.op("stablehlo.not", (y_good,), (flag,), flag)
+    earlier = e.op("stablehlo.or", (worse, compare(e, "LT", i, j, index)), (flag, flag), flag)
+    chosen = e.op("stablehlo.and", (x_good, earlier), (flag, flag), flag)
+    best = e.op("stablehlo.select", (chosen, x, y), (flag, value, value), value)
+    place = e.op("stablehlo.select", (chosen, i, j), (flag, index, index), index)
+    e.several("stablehlo.return", (best, place), (value, index), (), "")
+    body, e.lines = "\n".join(e.lines), outer
+    arguments = ", ".join(f"{name}: {tensor_type(t)}" for name, t in ((x, value), (i, index), (y, value), (j, index)))
+    return f"{{ ^bb0({arguments}):\n{body} }}"
+
+
+def _position(direction: str, initial: Any) -> Rule:
+    """A reduction of pairs (value, index)."""
 
     def rule(e: Emitter, node: Node, operands: list[str]) -> str:
-        (x,), type, axis = operands, node.operands[0].type, node.params["axis"]
-        n, flag = type.shape[axis], TensorType(type.shape, np.dtype(bool))
-        best = reduce(e, name, initial(type.dtype), x, type, (axis,))
-        kept = [k for k in range(type.ndim) if k != axis]
-        best = e.op(
-            "stablehlo.broadcast_in_dim",
-            (best,),
-            (node.results[0].type.with_dtype(type.dtype),),
-            type,
-            f"broadcast_dimensions = {i64_array(kept)}",
+        type, result, axis = node.operands[0].type, node.results[0].type, node.params["axis"]
+        dtype = np.dtype(np.int32 if type.shape[axis] < 2**31 else np.int64)
+        indices, value, index = TensorType(type.shape, dtype), TensorType((), type.dtype), TensorType((), dtype)
+        positions = e.op("stablehlo.iota", (), (), indices, f"iota_dimension = {axis} : i64")
+        _, place = e.several(
+            "stablehlo.reduce",
+            (operands[0], positions, e.constant(initial(type.dtype), value), e.constant(0, index)),
+            (type, indices, value, index),
+            (result.with_dtype(type.dtype), result.with_dtype(dtype)),
+            f"dimensions = {i64_array((axis,))}",
+            _first_best(e, direction, value, index),
         )
-        found = compare(e, "EQ", x, best, type)
-        if kind(type.dtype) == "f":
-            found = e.op("stablehlo.or", (found, compare(e, "NE", x, x, type)), (flag, flag), flag)
-        index = TensorType(type.shape, np.dtype(np.int32 if n < 2**31 else np.int64))
-        positions = e.op("stablehlo.iota", (), (), index, f"iota_dimension = {axis} : i64")
-        candidates = e.op("stablehlo.select", (found, positions, e.constant(n, index)), (flag, index, index), index)
-        first = reduce(e, "stablehlo.minimum", n, candidates, index, (axis,))
-        result = node.results[0].type
-        return e.op("stablehlo.convert", (first,), (result.with_dtype(index.dtype),), result)
+        return e.op("stablehlo.convert", (place,), (result.with_dtype(dtype),), result)
 
     return rule
 
@@ -93,28 +113,76 @@ RULES.update(
         "reduce_min": _reduction("stablehlo.minimum", highest),
         "reduce_and": _reduction("stablehlo.and", _all_bits),
         "reduce_or": _reduction("stablehlo.or", 0),
-        "argmax": _position("stablehlo.maximum", lowest),
-        "argmin": _position("stablehlo.minimum", highest),
+        "argmax": _position("GE", lowest),
+        "argmin": _position("LE", highest),
     }
 )
 
 
-def _cumsum(e: Emitter, node: Node, operands: list[str]) -> str:
-    type, axis = node.operands[0].type, node.params["axis"]
+# On XLA:CPU blocks beat one window where there are several lines (1.2 to 5 times for 100 lines of 1000); for one line,
+# which XLA blocks by itself, they gain nothing.
+_BLOCK = 8
+_ONE_WINDOW = 64
+
+
+def _windowed_sum(e: Emitter, x: str, type: TensorType, axis: int, reverse: bool) -> str:
+    """Cumulative sums along a short axis, each over its own window."""
     n, scalar = type.shape[axis], TensorType((), type.dtype)
-    if n <= 1 or type.size == 0:
-        return operands[0]
     window = [n if k == axis else 1 for k in range(type.ndim)]
-    low, high = (0, n - 1) if node.params["reverse"] else (n - 1, 0)
+    low, high = (0, n - 1) if reverse else (n - 1, 0)
     rows = ", ".join(f"[{low}, {high}]" if k == axis else "[0, 0]" for k in range(type.ndim))
     return e.op(
         "stablehlo.reduce_window",
-        (operands[0], e.constant(0, scalar)),
+        (x, e.constant(0, scalar)),
         (type, scalar),
         type,
         f"window_dimensions = {i64_array(window)}, padding = dense<[{rows}]> : tensor<{type.ndim}x2xi64>",
         e.reducer("stablehlo.add", type.dtype),
     )
+
+
+def _resized(e: Emitter, x: str, type: TensorType, axis: int, low: int, high: int) -> tuple[str, TensorType]:
+    """x with zeros before and after it along an axis; negative numbers cut off."""
+    if low == high == 0:
+        return x, type
+    result = type.with_shape((*type.shape[:axis], low + type.shape[axis] + high, *type.shape[axis + 1 :]))
+    edges = [[n if k == axis else 0 for k in range(type.ndim)] for n in (low, high, 0)]
+    names = ("edge_padding_low", "edge_padding_high", "interior_padding")
+    attributes = ", ".join(f"{name} = {i64_array(edge)}" for name, edge in zip(names, edges, strict=True))
+    scalar = TensorType((), type.dtype)
+    return e.op("stablehlo.pad", (x, e.constant(0, scalar)), (type, scalar), result, attributes), result
+
+
+def _running_sum(e: Emitter, x: str, type: TensorType, axis: int, reverse: bool) -> str:
+    """Cumulative sums within blocks, plus the cumulative sum of the totals of the blocks before."""
+    n = type.shape[axis]
+    if n <= _ONE_WINDOW or n == type.size:
+        return _windowed_sum(e, x, type, axis, reverse)
+    before, after = type.shape[:axis], type.shape[axis + 1 :]
+    count = -(-n // _BLOCK)
+    whole, whole_type = _resized(e, x, type, axis, 0, count * _BLOCK - n)
+    blocks = type.with_shape((*before, count, _BLOCK, *after))
+    split = e.op("stablehlo.reshape", (whole,), (whole_type,), blocks)
+    within = _windowed_sum(e, split, blocks, axis + 1, reverse)
+    edge = _BLOCK - 1
+    last, column = _resized(e, within, blocks, axis + 1, *((0, -edge) if reverse else (-edge, 0)))
+    totals = type.with_shape((*before, count, *after))
+    sums = _running_sum(e, e.op("stablehlo.reshape", (last,), (column,), totals), totals, axis, reverse)
+    offsets, _ = _resized(e, sums, totals, axis, *((-1, 1) if reverse else (1, -1)))
+    axes = [k for k in range(blocks.ndim) if k != axis + 1]
+    repeated = e.op(
+        "stablehlo.broadcast_in_dim", (offsets,), (totals,), blocks, f"broadcast_dimensions = {i64_array(axes)}"
+    )
+    total = e.op("stablehlo.add", (within, repeated), (blocks, blocks), blocks)
+    joined = e.op("stablehlo.reshape", (total,), (blocks,), whole_type)
+    return _resized(e, joined, whole_type, axis, 0, n - count * _BLOCK)[0]
+
+
+def _cumsum(e: Emitter, node: Node, operands: list[str]) -> str:
+    (x,), type, axis = operands, node.operands[0].type, node.params["axis"]
+    if type.shape[axis] <= 1 or type.size == 0:
+        return x
+    return _running_sum(e, x, type, axis, node.params["reverse"])
 
 
 RULES["cumsum"] = _cumsum
