@@ -17,7 +17,7 @@ UFUNCS: dict[Any, Callable[..., Any]] = {}
 """NumPy and SciPy ufuncs on tracers: `UFUNCS[np.add](x, y)`."""
 
 OPERATORS: dict[Any, Callable[..., Any]] = {}
-"""The same for Python's operators, by the ufunc they stand for: between values from Python numbers the result is weak."""
+"""The same for Python's operators, by the ufunc they stand for: between weak values the result is weak."""
 
 REDUCTIONS: dict[Any, Callable[..., Any]] = {}
 """`ufunc.reduce` on tracers: `REDUCTIONS[np.add](x, axis=0, dtype=None, keepdims=False, initial=..., where=True)`."""
@@ -299,8 +299,8 @@ _ORDINARY = frozenset({Tracer, int, float, complex, bool, np.ndarray, np.float64
 
 def _refuse_out(name: str, out: Any) -> NoReturn:
     raise TraceError(
-        f"np.{name}(..., out={describe_types(*(out if isinstance(out, tuple) else (out,)))}): a traced result cannot be "
-        "written into an existing array",
+        f"np.{name}(..., out={describe_types(*(out if isinstance(out, tuple) else (out,)))}): a traced result "
+        "cannot be written into an existing array",
         hint=f"write y = np.{name}(...) and use y",
     )
 
@@ -356,7 +356,7 @@ def _inplace(name: str, forward: Callable[..., Any]) -> Callable[..., Any]:
         if self.ndim:
             symbol = {"truediv": "/", "add": "+", "sub": "-", "mul": "*", "matmul": "@", "pow": "**"}.get(name, name)
             raise TraceError(
-                f"in-place operator on a traced array ({self.value.type}): other names of the same array would not see it",
+                f"in-place operator on a traced array ({self.value.type}): its other names would not see it",
                 hint=f"write x = x {symbol} v instead of x {symbol}= v",
             )
         return forward(self, other)
@@ -381,8 +381,8 @@ def _methods() -> None:
         return call
 
     for name in (
-        "all any argmax argmin argpartition argsort choose clip compress cumprod cumsum diagonal dot max mean min nonzero "
-        "partition prod put ravel repeat round searchsorted squeeze std sum swapaxes take trace var"
+        "all any argmax argmin argpartition argsort choose clip compress cumprod cumsum diagonal dot max mean min "
+        "nonzero partition prod put ravel repeat round searchsorted squeeze std sum swapaxes take trace var"
     ).split():
         setattr(Tracer, name, method(getattr(np, name)))
     Tracer.conj = Tracer.conjugate = lambda self: UFUNCS[np.conjugate](self)  # type: ignore[attr-defined]

@@ -99,7 +99,7 @@ def _elementwise() -> dict[str, list[Sample]]:
     out = {name: _unary(*domain) for name, domain in _UNARY.items()}
     for name in ("floor", "ceil", "rint"):
         out[name] += [sample(x, smooth=False) for x in _specials()]
-    number, ordered = (F64, F32, C128, I32, I64), (F64, F32, I32, I64, U8)
+    number = (F64, F32, C128, I32, I64)
     out |= {name: _binary(number, -2.0, 2.3) for name in ("add", "sub", "mul")}
     out["mul"] += [sample(values(BFLOAT16, (4,)), values(BFLOAT16, (4,), seed=2))]
     out["add"] += [sample(values(F16, (4,)), values(F16, (4,), seed=2)), sample(np.array([250], U8), np.array([9], U8))]
@@ -128,6 +128,12 @@ def _elementwise() -> dict[str, list[Sample]]:
         for n in (-3, -1, 0, 1, 2, 3, 7)
         for d, s in ((F64, (2, 3)), (F32, (3,)))
     ] + [sample(values(C128), exponent=3), sample(values(I32), exponent=3), sample(values(F64, ()), exponent=2)]
+    return out | _signs() | _orders() | _bits() | _conversions()
+
+
+def _signs() -> dict[str, list[Sample]]:
+    out: dict[str, list[Sample]] = {}
+    number = (F64, F32, C128, I32, I64)
     out["neg"] = [sample(values(d)) for d in (*number, U8)] + [sample(values(F64, s)) for s in SHAPES]
     for name in ("abs", "sign"):
         smooth = [sample(values(d)) for d in (F64, F32, C128)] + [sample(values(F64, s, 0.3)) for s in SHAPES]
@@ -138,6 +144,12 @@ def _elementwise() -> dict[str, list[Sample]]:
         for n in (1, 2)
         for d, s in ((F64, (2, 3)), (F32, (3,)), (F64, ()))
     ]
+    return out
+
+
+def _orders() -> dict[str, list[Sample]]:
+    out: dict[str, list[Sample]] = {}
+    ordered = (F64, F32, I32, I64, U8)
     extrema = [sample(x, x[::-1].copy(), smooth=False) for x in _specials()]
     ties = [sample(np.array([1.0, 2.0, 3.0]), np.array([1.0, 3.0, 2.0]), smooth=False)]
     out |= {name: _binary(ordered, -2.0, 2.3) + extrema + ties for name in ("max", "min")}
@@ -146,7 +158,7 @@ def _elementwise() -> dict[str, list[Sample]]:
     for name in ("eq", "ne"):
         out[name] = [*out[name], sample(values(C128), values(C128)), sample(values(BOOL), values(BOOL, seed=1))]
     out["is_finite"] = [sample(x) for x in _specials()] + [sample(values(F64, s)) for s in SHAPES]
-    return out | _bits() | _conversions()
+    return out
 
 
 def _bits() -> dict[str, list[Sample]]:
@@ -219,6 +231,11 @@ def _shape() -> dict[str, list[Sample]]:
     ]
     out["broadcast_in_dim"] = [sample(values(F64, s), shape=to, axes=axes) for s, to, axes in places]
     out["broadcast_in_dim"] += [sample(values(d, (3,)), shape=(2, 3), axes=(1,)) for d in (F32, C128, I32, BOOL)]
+    return out | _moves()
+
+
+def _moves() -> dict[str, list[Sample]]:
+    out: dict[str, list[Sample]] = {}
     shapes = [((2, 3), (3, 2)), ((2, 3), (6,)), ((), (1, 1)), ((1,), ()), ((0, 2), (2, 0, 5)), ((4,), (4,))]
     out["reshape"] = [sample(values(F64, s), shape=to) for s, to in shapes] + [sample(values(I32), shape=(6,))]
     orders = [((2, 3), (1, 0)), ((2, 3, 4), (2, 0, 1)), ((), ()), ((0, 2), (1, 0)), ((2, 3), (0, 1))]
@@ -279,6 +296,11 @@ def _reduction() -> dict[str, list[Sample]]:
         out[name] += [sample(values(d, (3, 2), 1, 9), axes=(0,)) for d in (I32, U8)] + [
             sample(np.zeros((0,), U8), axes=(0,))
         ]
+    return out | _positions()
+
+
+def _positions() -> dict[str, list[Sample]]:
+    out: dict[str, list[Sample]] = {}
     for name in ("argmax", "argmin"):
         out[name] = [
             sample(values(F64, s), axis=a) for s, a in (((2, 3), 0), ((2, 3), 1), ((4,), 0), ((1,), 0), ((2, 0), 0))

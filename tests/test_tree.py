@@ -220,7 +220,13 @@ def test_classes_in_threads():
 def test_what_is_dynamic():
     jnp = pytest.importorskip("jax.numpy")
     dynamic = [1.0, 1j, np.float32(1), np.int64(1), np.bool_(True), np.complex64(1), A, np.arange(3), np.array(True)]
-    dynamic += [ml_dtypes.bfloat16(1), np.zeros(2, ml_dtypes.bfloat16), np.zeros(2, ">f8"), jnp.ones(2), np.ones((0, 3))]
+    dynamic += [
+        ml_dtypes.bfloat16(1),
+        np.zeros(2, ml_dtypes.bfloat16),
+        np.zeros(2, ">f8"),
+        jnp.ones(2),
+        np.ones((0, 3)),
+    ]
     static = [1, True, "s", None, b"b", len, np.sum, Mode.FAST, np.float64, np.str_("s"), range(3), jnp.ones, ...]
     assert [tree.is_dynamic(x) for x in dynamic] == [True] * len(dynamic)
     assert [tree.is_dynamic(x) for x in static] == [False] * len(static)

@@ -7,7 +7,7 @@ become part of its key.
 
 from __future__ import annotations
 
-from collections.abc import Callable, Sequence
+from collections.abc import Callable, Collection, Sequence
 from typing import Any
 
 from lilith.captures.plan import Plan
@@ -48,13 +48,17 @@ class Captures:
         return ", ".join(self._walk.describe())
 
 
-def scan(f: Callable[..., Any], whole: bool = False) -> Captures:
+def scan(f: Callable[..., Any], whole: bool = False, pinned: Collection[str] = ()) -> Captures:
     """Walk through everything that f reads besides its arguments.
 
     Arguments:
         f: any callable.
         whole: read objects with all their attributes. Otherwise those that no code names are left out: a list of losses
-            that a trainer keeps must not make each call of its loss function a new program. What f returns may hold them.
+            that a trainer keeps must not make each call of its loss function a new program. What f returns may hold
+            such attributes.
+        pinned: names (as in `Captures.names`) of inputs whose values the function needs while it is traced: an array of
+            indices, a float given to `math.sqrt`. They become part of the key by their content, and f reads them as
+            they are.
 
     >>> import numpy as np
     >>> scale, n = np.ones(3), 2
@@ -68,7 +72,7 @@ def scan(f: Callable[..., Any], whole: bool = False) -> Captures:
     >>> captures.plan.read(make(np.zeros(3), 2)), captures.plan.read(make(np.zeros(3), 3))
     ([array([0., 0., 0.])], None)
     """
-    return Captures(Walk(f, whole))
+    return Captures(Walk(f, whole, pinned))
 
 
 def substitute(f: Callable[..., Any], captures: Captures, replacements: Sequence[Any]) -> Callable[..., Any]:

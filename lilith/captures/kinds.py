@@ -222,7 +222,10 @@ def _enter_class_names(walk: Walk, index: int, names: Names) -> None:
     operators = [
         name
         for name, value in held.items()
-        if name.startswith("__") and isinstance(value, _IN_CLASSES) and name not in _NOT_RUN
+        if name.startswith("__")
+        and isinstance(value, _IN_CLASSES)
+        and name not in _NOT_RUN
+        and not _is_generated(value)
     ]
     if not walk.compares:
         operators = [name for name in operators if name not in _COMPARISONS]
@@ -230,6 +233,12 @@ def _enter_class_names(walk: Walk, index: int, names: Names) -> None:
     for name in [*(name for name, _ in names), *operators, *every]:
         if name in held and not isinstance(held[name], (types.MemberDescriptorType, types.GetSetDescriptorType)):
             walk.push(index, reads.read_class, name, join(node.name, name))
+
+
+def _is_generated(method: Any) -> bool:
+    """A frozen dataclass's `__setattr__`: it names all fields, and only to refuse."""
+    code = getattr(method, "__code__", None)
+    return code is not None and code.co_filename == "<string>" and code.co_name in ("__setattr__", "__delattr__")
 
 
 def construct(walk: Walk, index: int) -> None:
@@ -275,8 +284,7 @@ def kind_of(value: Any, walk: Walk) -> Kind | None:
         _kinds[cls] = _kind_of_class(cls)
     kind = _kinds[cls]
     if kind is None:
-        wrapped = getattr(value, "__wrapped__", None) if callable(value) else None
-        return WRAPPED if type(wrapped) is types.FunctionType and walk.is_users(wrapped.__code__.co_filename) else None
+        return WRAPPED if _wraps_users(value, walk) else None
     if kind is FUNCTION:
         known = walk.is_users(value.__code__.co_filename) or value.__closure__ or value.__defaults__
         return FUNCTION if known or value.__kwdefaults__ else None
@@ -291,6 +299,15 @@ def kind_of(value: Any, walk: Walk) -> Kind | None:
         own = value.__self__
         return None if own is None or isinstance(own, (type, types.ModuleType)) else BUILTIN
     return kind
+
+
+def _wraps_users(value: Any, walk: Walk) -> bool:
+    """A library's callable around a function of the user's, such as functools.lru_cache makes."""
+    try:
+        wrapped = value.__wrapped__ if callable(value) else None
+    except Exception:  # an object's own __getattr__ may raise anything
+        return False
+    return type(wrapped) is types.FunctionType and walk.is_users(wrapped.__code__.co_filename)
 
 
 def _kind_of_class(cls: type) -> Kind | None:

@@ -7,7 +7,7 @@ import functools
 import os
 import sys
 import types
-from collections.abc import Callable, Sequence
+from collections.abc import Callable, Collection, Sequence
 from typing import Any
 
 from lilith import tree
@@ -74,11 +74,13 @@ class Walk:
     Arguments:
         f: the callable.
         whole: read the user's objects with all attributes, not only with those that code names.
+        pinned: names of inputs that become part of the key, by their content.
 
     The order of nodes, edges and inputs depends only on what is found, so that equal keys mean equal order.
     """
 
-    def __init__(self, f: Any, whole: bool = False):
+    def __init__(self, f: Any, whole: bool = False, pinned: Collection[str] = ()):
+        self.pinned = pinned
         self.home = _home_of(f)
         self.root_globals: Any = None
         self.nodes = [Node(f, None, "", False)]
@@ -182,7 +184,10 @@ class Walk:
         self.edges.append(edge)
         parent = self.nodes[edge.parent]
         parent.edges.append(edge)
-        value = edge.value = edge.get(parent.value, edge.key)
+        try:
+            value = edge.value = edge.get(parent.value, edge.key)
+        except (AttributeError, KeyError, IndexError):  # another thread took it away
+            return
         if value is MISSING:
             return
         if edge.written and type(value) in _WRITABLE:
@@ -209,7 +214,7 @@ class Walk:
     def _leaf(self, edge: Edge, value: Any) -> None:
         role = content.role(value)
         if role is content.INPUT:
-            if not edge.fixed:
+            if not edge.fixed and edge.name not in self.pinned:
                 edge.outcome, edge.target = role, len(self.inputs)
                 self.inputs.append(edge)
                 return

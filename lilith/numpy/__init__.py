@@ -15,6 +15,7 @@ from lilith.numpy import (
     functions,
     indexing,
     joining,
+    methods,
     products,
     reductions,
     scipy_ufuncs,
@@ -28,7 +29,19 @@ from lilith.tracer import FUNCTIONS as _FUNCTIONS
 from lilith.tracer import UFUNCS as _UFUNCS
 
 _OURS = {"array": array, "asarray": asarray, "full": full}
-_MODULES = (creation, floats, functions, indexing, joining, products, reductions, scipy_ufuncs, shaping, ufuncs)
+_MODULES = (
+    creation,
+    floats,
+    functions,
+    indexing,
+    joining,
+    methods,
+    products,
+    reductions,
+    scipy_ufuncs,
+    shaping,
+    ufuncs,
+)
 
 
 def __getattr__(name: str) -> Any:

@@ -131,7 +131,7 @@ def asarray(a: Any, dtype: Any = None, order: Any = None, *, copy: Any = None) -
     return np.asarray(a, dtype=dtype, order=order, copy=copy)
 
 
-def full_array(shape: Any, fill_value: Any, dtype: Any = None, order: str = "C") -> Any:
+def full_array(shape: Any, fill_value: Any, dtype: Any = None, order: Any = "C") -> Any:
     """numpy.full, also with a traced value."""
     if not contains_tracer(fill_value):
         return np.full(shape, fill_value, dtype=dtype, order=order)

@@ -8,7 +8,7 @@ from typing import Any
 import numpy as np
 
 from lilith.ir.graph import Value
-from lilith.numpy.core import full
+from lilith.numpy.core import full, implements, lift, normalize_axis
 from lilith.ops import indexing, shape
 from lilith.source import IndexingError, UnsupportedError
 from lilith.trace import current_trace
@@ -184,7 +184,7 @@ def _bool_scalar(x: Value, given: bool) -> Value:
 def _traced(k: Tracer) -> Any:
     """A traced scalar index as the int that `operator.index` gives; a traced index array has no known contents."""
     if k.shape == () and k.dtype.kind in "iu":
-        return operator.index(k)  # type: ignore[arg-type]
+        return operator.index(k)
     raise UnsupportedError(
         f"indexing with a traced array ({k.value.type}), whose contents are not known while tracing",
         hint="choose with np.where(mask, x, y), slice with Python ints, or pass the index as a Python int",
@@ -257,3 +257,14 @@ def _text(key: tuple) -> str:
     return ", ".join(parts)
 
 
+@implements(np.take)
+def take(a: Any, indices: Any, axis: Any = None) -> Value:
+    """numpy.take at known positions."""
+    x = lift(a)
+    if axis is None:
+        x, axis = shape.reshape(x, shape=(x.type.size,)), 0
+    return take_item(x, (*[slice(None)] * normalize_axis(axis, x.ndim, "take"), _as_index(indices)))
+
+
+def _as_index(indices: Any) -> Any:
+    return np.asarray(indices) if isinstance(indices, list | tuple) else indices

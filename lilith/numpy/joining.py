@@ -172,5 +172,3 @@ if hasattr(np, "unstack"):
         x = lift(x)
         place = normalize_axis(axis, x.ndim, "unstack")
         return tuple([take_item(x, (*[slice(None)] * place, i)) for i in range(x.shape[place])])
-
-

@@ -20,21 +20,16 @@ from lilith.numpy.core import (
     expand,
     full,
     implements,
-    is_default,
     lift,
     normalize_axes,
     normalize_axis,
     operand,
-    raise_unsupported,
-    wrap,
 )
 from lilith.ops import elementwise, indexing, reduction, shape
 from lilith.source import DtypeError, ShapeError
-from lilith.trace import current_trace
-from lilith.tracer import ACCUMULATIONS, REDUCTIONS
 
-NOT_GIVEN: Any = np._NoValue  # type: ignore[attr-defined]
-_BOOL = np.dtype(bool)
+NOT_GIVEN: Any = np._NoValue
+BOOL = np.dtype(bool)
 
 
 def kept(x: Value, axes: Shape, y: Value, keepdims: Any) -> Value:
@@ -56,7 +51,7 @@ def masked(x: Value, where: Any, neutral: Any) -> Value:
     if where is NOT_GIVEN or where is True:
         return x
     mask = lift(where)
-    if mask.dtype != _BOOL:
+    if mask.dtype != BOOL:
         raise DtypeError(f"where= must be bool, got {mask.type}", hint="compare it, e.g. where=mask != 0")
     return elementwise.select(expand(mask, x.shape), x, full(neutral, x.shape, x.dtype))
 
@@ -153,7 +148,7 @@ def ptp(a: Any, axis: Any = None, keepdims: Any = NOT_GIVEN) -> Value:
 
 def _logical(name: str, primitive: Any, neutral: bool) -> Callable[..., Value]:
     def rule(a: Any, axis: Any = None, keepdims: Any = NOT_GIVEN, where: Any = NOT_GIVEN) -> Value:
-        x = masked(convert(lift(a), _BOOL), where, neutral)
+        x = masked(convert(lift(a), BOOL), where, neutral)
         axes = normalize_axes(axis, x.ndim, name)
         return kept(x, axes, primitive(x, axes=axes), keepdims)
 
@@ -168,7 +163,7 @@ any = implements(np.any)(_logical("any", reduction.reduce_or, False))
 @implements(np.count_nonzero)
 def count_nonzero(a: Any, axis: Any = None, *, keepdims: Any = False) -> Value:
     """numpy.count_nonzero."""
-    return sum(convert(lift(a), _BOOL), axis, keepdims=keepdims)
+    return sum(convert(lift(a), BOOL), axis, keepdims=keepdims)
 
 
 # ---- means ---------------------------------------------------------------------------------------------------------
@@ -191,9 +186,7 @@ def _count(x: Value, axes: Shape, where: Any) -> Any:
 
 
 @implements(np.mean)
-def mean(
-    a: Any, axis: Any = None, dtype: Any = None, keepdims: Any = NOT_GIVEN, *, where: Any = NOT_GIVEN
-) -> Value:
+def mean(a: Any, axis: Any = None, dtype: Any = None, keepdims: Any = NOT_GIVEN, *, where: Any = NOT_GIVEN) -> Value:
     """numpy.mean; NaN of nothing."""
     x = lift(a)
     wide, result = _mean_dtypes(x, dtype)
@@ -374,25 +367,25 @@ def scanned(x: Value, axis: int, combine: Callable[[Value, Value], Value]) -> Va
     n = x.shape[axis]
     step = 1
     while step < n:
-        head, tail, early = _part(x, axis, 0, step), _part(x, axis, step, n), _part(x, axis, 0, n - step)
+        head, tail, early = part(x, axis, 0, step), part(x, axis, step, n), part(x, axis, 0, n - step)
         x = shape.concatenate(head, combine(early, tail), axis=axis)
         step *= 2
     return x
 
 
-def _part(x: Value, axis: int, begin: int, end: int) -> Value:
+def part(x: Value, axis: int, begin: int, end: int) -> Value:
     start, limit = [0] * x.ndim, list(x.shape)
     start[axis], limit[axis] = begin, end
     return indexing.slice(x, start=tuple(start), limit=tuple(limit), stride=(1,) * x.ndim)
 
 
-def _running_sum(x: Value, axis: int) -> Value:
+def running_sum(x: Value, axis: int) -> Value:
     if kind(x.dtype) == "b":
         return scanned(x, axis, ufuncs.add)
     return convert(reduction.cumsum(convert(x, accumulator(x.dtype)), axis=axis, reverse=False), x.dtype)
 
 
-def _running_product(x: Value, axis: int) -> Value:
+def running_product(x: Value, axis: int) -> Value:
     return scanned(x, axis, ufuncs.multiply)
 
 
@@ -408,8 +401,8 @@ def _cumulative(name: str, running: Callable[[Value, int], Value]) -> Callable[.
     return rule
 
 
-cumsum = implements(np.cumsum)(_cumulative("cumsum", _running_sum))
-cumprod = implements(np.cumprod)(_cumulative("cumprod", _running_product))
+cumsum = implements(np.cumsum)(_cumulative("cumsum", running_sum))
+cumprod = implements(np.cumprod)(_cumulative("cumprod", running_product))
 
 
 def _with_start(name: str, function: Callable[..., Value], neutral: int) -> Callable[..., Value]:
@@ -434,99 +427,3 @@ def _with_start(name: str, function: Callable[..., Value], neutral: int) -> Call
 if hasattr(np, "cumulative_sum"):
     cumulative_sum = implements(np.cumulative_sum)(_with_start("cumulative_sum", cumsum, 0))
     cumulative_prod = implements(np.cumulative_prod)(_with_start("cumulative_prod", cumprod, 1))
-
-
-# ---- ufunc.reduce and ufunc.accumulate -----------------------------------------------------------------------------
-
-
-def _reduce_method(ufunc: Any, function: Callable[..., Value], **fixed: Any) -> None:
-    """`ufunc.reduce(x)`: over the first axis unless another is named."""
-
-    def method(
-        array: Any,
-        axis: Any = 0,
-        dtype: Any = None,
-        out: Any = None,
-        keepdims: Any = False,
-        initial: Any = NOT_GIVEN,
-        where: Any = True,
-    ) -> Any:
-        current_trace()
-        options = {"keepdims": keepdims, "where": where, "initial": initial, "dtype": dtype}
-        given = {k: v for k, v in options.items() if k in fixed["takes"]}
-        for name in options.keys() - given.keys():
-            if not is_default(options[name], {"where": True, "keepdims": False}.get(name, NOT_GIVEN)):
-                raise_unsupported(f"{ufunc.__name__}.reduce", name)
-        return wrap(function(array, axis, **given))
-
-    REDUCTIONS[ufunc] = method
-
-
-_ALL_OPTIONS = ("keepdims", "where", "initial", "dtype")
-_reduce_method(np.add, sum, takes=_ALL_OPTIONS)
-_reduce_method(np.multiply, prod, takes=_ALL_OPTIONS)
-_reduce_method(np.maximum, max, takes=("keepdims", "where", "initial"))
-_reduce_method(np.minimum, min, takes=("keepdims", "where", "initial"))
-_reduce_method(np.logical_and, all, takes=("keepdims", "where"))
-_reduce_method(np.logical_or, any, takes=("keepdims", "where"))
-
-
-def _bitwise(primitive: Any, neutral: int) -> Callable[..., Value]:
-    def rule(a: Any, axis: Any = None, keepdims: Any = False, where: Any = True) -> Value:
-        x = masked(lift(a), where, neutral if kind(lift(a).dtype) == "i" else edge(lift(a).dtype, not neutral))
-        axes = normalize_axes(axis, x.ndim, "reduce")
-        return kept(x, axes, primitive(x, axes=axes), keepdims)
-
-    return rule
-
-
-def _folding(ufunc: ufuncs.Ufunc) -> Callable[..., Value]:
-    """The reduction of an associative ufunc without a primitive: halves are combined until one is left."""
-
-    def rule(a: Any, axis: Any = None, keepdims: Any = False) -> Value:
-        x = lift(a)
-        axes = normalize_axes(axis, x.ndim, f"{ufunc.name}.reduce")
-        for place in axes:
-            while (n := x.shape[place]) > 1:
-                half = n // 2
-                joined = ufunc(_part(x, place, 0, half), _part(x, place, half, 2 * half))
-                x = shape.concatenate(joined, _part(x, place, n - 1, n), axis=place) if n % 2 else joined
-        reduced = tuple([n for a, n in enumerate(x.shape) if a not in axes])
-        return x if keepdims else shape.reshape(x, shape=reduced)
-
-    return rule
-
-
-_reduce_method(np.bitwise_and, _bitwise(reduction.reduce_and, -1), takes=("keepdims", "where"))
-_reduce_method(np.bitwise_or, _bitwise(reduction.reduce_or, 0), takes=("keepdims", "where"))
-for _ufunc in (
-    ufuncs.bitwise_xor, ufuncs.logical_xor, ufuncs.logaddexp, ufuncs.logaddexp2, ufuncs.fmax, ufuncs.fmin, ufuncs.hypot
-):  # fmt: skip
-    _reduce_method(_ufunc.ufunc, _folding(_ufunc), takes=("keepdims",))
-
-
-def _accumulate_method(ufunc: ufuncs.Ufunc, running: Callable[[Value, int], Value] | None = None) -> None:
-    """`ufunc.accumulate(x)` along one axis."""
-    widens = ufunc.ufunc in (np.add, np.multiply)
-    logical = ufunc.ufunc in (np.logical_and, np.logical_or, np.logical_xor)
-
-    def method(array: Any, axis: Any = 0, dtype: Any = None, out: Any = None) -> Any:
-        current_trace()
-        x = lift(array)
-        if dtype is not None:
-            x = convert(x, dtype_of(dtype))
-        elif widens or logical:
-            x = convert(x, _BOOL if logical else sum_dtype(x.dtype))
-        place = normalize_axis(axis, x.ndim, f"{ufunc.name}.accumulate")
-        return wrap(running(x, place) if running else scanned(x, place, ufunc))
-
-    ACCUMULATIONS[ufunc.ufunc] = method
-
-
-_accumulate_method(ufuncs.add, _running_sum)
-for _ufunc in (
-    ufuncs.multiply, ufuncs.maximum, ufuncs.minimum, ufuncs.fmax, ufuncs.fmin, ufuncs.logical_and, ufuncs.logical_or,
-    ufuncs.logical_xor, ufuncs.bitwise_and, ufuncs.bitwise_or, ufuncs.bitwise_xor, ufuncs.logaddexp,
-    ufuncs.logaddexp2, ufuncs.hypot,
-):  # fmt: skip
-    _accumulate_method(_ufunc)

@@ -279,9 +279,11 @@ def repeat(a: Any, repeats: Any, axis: Any = None) -> Value:
 def _pairs(given: Any, ndim: int, name: str) -> list[tuple[Any, Any]]:
     """(before, after) for every axis from NumPy's forms: n, (n,), (before, after), ((before, after), ...), a dict."""
     if isinstance(given, dict):
-        found = [(0, 0)] * ndim
+        found: list[tuple[Any, Any]] = [(0, 0)] * ndim
         for axis, pair in given.items():
-            found[normalize_axis(axis, ndim, name)] = pair if isinstance(pair, tuple | list) else (pair, pair)
+            found[normalize_axis(axis, ndim, name)] = (
+                (pair[0], pair[-1]) if isinstance(pair, tuple | list) else (pair, pair)
+            )
         return found
     if not isinstance(given, list | tuple | np.ndarray):
         return [(given, given)] * ndim
@@ -318,12 +320,14 @@ def _pad_constant(x: Value, widths: Sequence[tuple[int, int]], values: Sequence[
     """Axis by axis where the values differ, at once where they are the same everywhere."""
     none = (0,) * x.ndim
     given = [v for pair in values for v in pair]
-    if all([v is given[0] or (isinstance(v, int | float) and v == given[0]) for v in given]):
-        v = _padding_value(given[0] if given else 0, x)
+    known = all([isinstance(v, int | float) for v in given])
+    if all([v is given[0] or (known and v == given[0]) for v in given]):
         low, high = tuple([a for a, _ in widths]), tuple([b for _, b in widths])
-        return shape.pad(x, v, low=low, high=high, interior=none) if any(low) or any(high) else x
-    for axis, ((low, high), (first, last)) in enumerate(zip(widths, values, strict=True)):
-        for width, value, side in ((low, first, "low"), (high, last, "high")):
+        if not any(low) and not any(high):
+            return x
+        return shape.pad(x, _padding_value(given[0], x), low=low, high=high, interior=none)
+    for axis, ((before, after), (first, last)) in enumerate(zip(widths, values, strict=True)):
+        for width, value, side in ((before, first, "low"), (after, last, "high")):
             edges = {"low": none, "high": none, "interior": none}
             edges[side] = tuple([width if i == axis else 0 for i in range(x.ndim)])
             if width:
@@ -336,7 +340,7 @@ def _padding_value(value: Any, x: Value) -> Value:
     return elementwise.convert(v, dtype=x.dtype) if v.dtype != x.dtype else v
 
 
-def _pad_axis(x: Value, axis: int, low: int, high: int, mode: str) -> Value:
+def _pad_axis(x: Value, axis: int, low: int, high: int, mode: Any) -> Value:
     """The padding is made of slices of x, found by padding the positions 0 ... n - 1."""
     n = x.shape[axis]
     if not low and not high:
@@ -362,7 +366,8 @@ def _triangle(m: Any, k: Any, lower: bool, name: str) -> Value:
         x = expand(x, (x.shape[0], x.shape[0]))
     if x.ndim == 0:
         raise ShapeError(f"{name}: {x.type} is not a matrix", hint="it needs at least one axis")
-    keep = np.tri(*x.shape[-2:], k=static_int(k, name, "k") - (0 if lower else 1), dtype=bool)
+    rows, columns = x.shape[-2:]
+    keep = np.tri(rows, columns, static_int(k, name, "k") - (0 if lower else 1), bool)
     mask = expand(lift(keep if lower else ~keep), x.shape)
     return elementwise.select(mask, x, fill_like(x, 0))
 

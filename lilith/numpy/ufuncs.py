@@ -163,7 +163,6 @@ greater = register(Comparison(np.greater, elementwise.gt))
 greater_equal = register(Comparison(np.greater_equal, elementwise.ge))
 
 
-
 def _logical(primitive: Any) -> Callable[..., Value]:
     """Numbers count as true where they are not zero."""
     return lambda *xs: primitive(*[convert(x, np.dtype(bool)) for x in xs])

@@ -11,7 +11,7 @@ from lilith.ir.primitive import ZERO, Primitive
 from lilith.ir.type import TensorType
 from lilith.source import ArgumentError
 
-stop_gradient = Primitive(
+stop_gradient: Primitive = Primitive(
     "stop_gradient", type=lambda x: x, eval=lambda x: x, vjp=ZERO, batch=lambda batched, x: stop_gradient(x)
 )
 

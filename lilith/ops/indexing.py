@@ -26,16 +26,16 @@ _ELEMENTS_PER_OPERATION = 4096
 
 
 class Range(NamedTuple):
-    """The elements begin, begin + stride, ... of one axis; `count` of them."""
+    """The elements begin, begin + stride, ... of one axis; `size` of them."""
 
     begin: int
-    count: int
+    size: int
     stride: int
 
     @property
     def end(self) -> int:
         """One after the last element."""
-        return self.begin + (self.count - 1) * self.stride + 1
+        return self.begin + (self.size - 1) * self.stride + 1
 
 
 Region = tuple[Range, ...]
@@ -106,7 +106,7 @@ def _lay_out(arrays: dict[Range, Value], layer: list[Range], axis: int, size: in
         if r.begin > position:
             pieces.append(_zeros(array, axis, r.begin - position, gaps))
         pieces.append(array)
-        position = r.begin + r.count
+        position = r.begin + r.size
     if position < size:
         pieces.append(_zeros(pieces[-1], axis, size - position, gaps))
     return pieces[0] if len(pieces) == 1 else concatenate(*pieces, axis=axis)
@@ -152,7 +152,7 @@ def _along_axis(arrays: dict[Range, Value], axis: int, size: int) -> Value:
             contiguous[r] = array
         else:
             residue = r.begin % r.stride
-            unit = Range(r.begin // r.stride, r.count, 1)
+            unit = Range(r.begin // r.stride, r.size, 1)
             strided.setdefault(r.stride, {}).setdefault(residue, {})[unit] = array
     gaps: dict[int, Value] = {}
     sums = [_lay_out(contiguous, layer, axis, size, gaps) for layer in _layers(tuple(contiguous))]

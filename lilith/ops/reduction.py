@@ -200,7 +200,7 @@ def _cumsum_eval(x: np.ndarray, axis: int, reverse: bool) -> np.ndarray:
     return np.cumsum(x, axis, dtype=x.dtype)
 
 
-cumsum = Primitive(
+cumsum: Primitive = Primitive(
     "cumsum",
     type=_cumsum_type,
     eval=_cumsum_eval,

@@ -129,7 +129,7 @@ def _broadcast_in_dim_rule(g: Value, y: Value, x: Value, *, shape: Axes, axes: A
     return total if total.shape == x.shape else reshape(total, shape=x.shape)
 
 
-broadcast_in_dim = Primitive(
+broadcast_in_dim: Primitive = Primitive(
     "broadcast_in_dim",
     type=_broadcast_in_dim_type,
     eval=_broadcast_in_dim_eval,
@@ -149,7 +149,7 @@ def _reshape_type(x: TensorType, *, shape: Axes) -> TensorType:
     return result
 
 
-reshape = Primitive(
+reshape: Primitive = Primitive(
     "reshape",
     type=_reshape_type,
     eval=lambda x, shape: x.reshape(shape),
@@ -169,7 +169,7 @@ def inverse_order(axes: Axes) -> Axes:
     return tuple(sorted(range(len(axes)), key=axes.__getitem__))
 
 
-transpose = Primitive(
+transpose: Primitive = Primitive(
     "transpose",
     type=_transpose_type,
     eval=lambda x, axes: x.transpose(axes),
@@ -184,7 +184,7 @@ def _rev_type(x: TensorType, *, axes: Axes) -> TensorType:
     return x
 
 
-rev = Primitive(
+rev: Primitive = Primitive(
     "rev",
     type=_rev_type,
     eval=lambda x, axes: np.flip(x, axes),

@@ -91,7 +91,7 @@ def static_key(leaf: Any) -> Any:
         return cls, bytes(leaf)
     try:
         hash(leaf)
-    except TypeError:
+    except Exception:  # a TypeError, or what a class's own __hash__ raises
         return cls, Same(leaf)
     return cls, leaf
 

@@ -1,0 +1,119 @@
+"""`ufunc.reduce` and `ufunc.accumulate` on tracers."""
+
+from __future__ import annotations
+
+from collections.abc import Callable
+from typing import Any
+
+import numpy as np
+
+from lilith.ir.graph import Value
+from lilith.ir.type import kind
+from lilith.numpy import reductions, ufuncs
+from lilith.numpy.core import (
+    convert,
+    dtype_of,
+    is_default,
+    lift,
+    normalize_axes,
+    normalize_axis,
+    raise_unsupported,
+    wrap,
+)
+from lilith.numpy.reductions import BOOL, NOT_GIVEN, edge, kept, masked, part, running_sum, scanned, sum_dtype
+from lilith.ops import reduction, shape
+from lilith.trace import current_trace
+from lilith.tracer import ACCUMULATIONS, REDUCTIONS
+
+
+def _reduce_method(ufunc: Any, function: Callable[..., Value], **fixed: Any) -> None:
+    """`ufunc.reduce(x)`: over the first axis unless another is named."""
+
+    def method(
+        array: Any,
+        axis: Any = 0,
+        dtype: Any = None,
+        out: Any = None,
+        keepdims: Any = False,
+        initial: Any = NOT_GIVEN,
+        where: Any = True,
+    ) -> Any:
+        current_trace()
+        options = {"keepdims": keepdims, "where": where, "initial": initial, "dtype": dtype}
+        given = {k: v for k, v in options.items() if k in fixed["takes"]}
+        for name in options.keys() - given.keys():
+            if not is_default(options[name], {"where": True, "keepdims": False}.get(name, NOT_GIVEN)):
+                raise_unsupported(f"{ufunc.__name__}.reduce", name)
+        return wrap(function(array, axis, **given))
+
+    REDUCTIONS[ufunc] = method
+
+
+_ALL_OPTIONS = ("keepdims", "where", "initial", "dtype")
+_reduce_method(np.add, reductions.sum, takes=_ALL_OPTIONS)
+_reduce_method(np.multiply, reductions.prod, takes=_ALL_OPTIONS)
+_reduce_method(np.maximum, reductions.max, takes=("keepdims", "where", "initial"))
+_reduce_method(np.minimum, reductions.min, takes=("keepdims", "where", "initial"))
+_reduce_method(np.logical_and, reductions.all, takes=("keepdims", "where"))
+_reduce_method(np.logical_or, reductions.any, takes=("keepdims", "where"))
+
+
+def _bitwise(primitive: Any, neutral: int) -> Callable[..., Value]:
+    def rule(a: Any, axis: Any = None, keepdims: Any = False, where: Any = True) -> Value:
+        x = masked(lift(a), where, neutral if kind(lift(a).dtype) == "i" else edge(lift(a).dtype, not neutral))
+        axes = normalize_axes(axis, x.ndim, "reduce")
+        return kept(x, axes, primitive(x, axes=axes), keepdims)
+
+    return rule
+
+
+def _folding(ufunc: ufuncs.Ufunc) -> Callable[..., Value]:
+    """The reduction of an associative ufunc without a primitive: halves are combined until one is left."""
+
+    def rule(a: Any, axis: Any = None, keepdims: Any = False) -> Value:
+        x = lift(a)
+        axes = normalize_axes(axis, x.ndim, f"{ufunc.name}.reduce")
+        for place in axes:
+            while (n := x.shape[place]) > 1:
+                half = n // 2
+                joined = ufunc(part(x, place, 0, half), part(x, place, half, 2 * half))
+                x = shape.concatenate(joined, part(x, place, n - 1, n), axis=place) if n % 2 else joined
+        reduced = tuple([n for a, n in enumerate(x.shape) if a not in axes])
+        return x if keepdims else shape.reshape(x, shape=reduced)
+
+    return rule
+
+
+_reduce_method(np.bitwise_and, _bitwise(reduction.reduce_and, -1), takes=("keepdims", "where"))
+_reduce_method(np.bitwise_or, _bitwise(reduction.reduce_or, 0), takes=("keepdims", "where"))
+for _ufunc in (
+    ufuncs.bitwise_xor, ufuncs.logical_xor, ufuncs.logaddexp, ufuncs.logaddexp2, ufuncs.fmax, ufuncs.fmin, ufuncs.hypot
+):  # fmt: skip
+    _reduce_method(_ufunc.ufunc, _folding(_ufunc), takes=("keepdims",))
+
+
+def _accumulate_method(ufunc: ufuncs.Ufunc, running: Callable[[Value, int], Value] | None = None) -> None:
+    """`ufunc.accumulate(x)` along one axis."""
+    widens = ufunc.ufunc in (np.add, np.multiply)
+    logical = ufunc.ufunc in (np.logical_and, np.logical_or, np.logical_xor)
+
+    def method(array: Any, axis: Any = 0, dtype: Any = None, out: Any = None) -> Any:
+        current_trace()
+        x = lift(array)
+        if dtype is not None:
+            x = convert(x, dtype_of(dtype))
+        elif widens or logical:
+            x = convert(x, BOOL if logical else sum_dtype(x.dtype))
+        place = normalize_axis(axis, x.ndim, f"{ufunc.name}.accumulate")
+        return wrap(running(x, place) if running else scanned(x, place, ufunc))
+
+    ACCUMULATIONS[ufunc.ufunc] = method
+
+
+_accumulate_method(ufuncs.add, running_sum)
+for _ufunc in (
+    ufuncs.multiply, ufuncs.maximum, ufuncs.minimum, ufuncs.fmax, ufuncs.fmin, ufuncs.logical_and, ufuncs.logical_or,
+    ufuncs.logical_xor, ufuncs.bitwise_and, ufuncs.bitwise_or, ufuncs.bitwise_xor, ufuncs.logaddexp,
+    ufuncs.logaddexp2, ufuncs.hypot,
+):  # fmt: skip
+    _accumulate_method(_ufunc)
