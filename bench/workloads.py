@@ -106,10 +106,7 @@ def batched_matmul(np: Any) -> Callable[..., Any]:
 
 
 def _layers(*sizes: int, dtype: str) -> list[tuple[numpy.ndarray, numpy.ndarray]]:
-    return [
-        (normal(m, n, dtype=dtype, scale=m**-0.5), normal(n, dtype=dtype))
-        for m, n in itertools.pairwise(sizes)
-    ]
+    return [(normal(m, n, dtype=dtype, scale=m**-0.5), normal(n, dtype=dtype)) for m, n in itertools.pairwise(sizes)]
 
 
 def _one_hot(rows: int, classes: int, dtype: str) -> numpy.ndarray:

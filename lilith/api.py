@@ -191,10 +191,8 @@ def print(format: str, *arrays: Any) -> None:
     >>> value, g = grad(loss, 3.0)
     x is 3.0
     """
-    from lilith.printing import show
-
     if not is_tracing():
-        show(format, *arrays)
+        control.show(format, *arrays)
         return
     trace = current_trace()
     control.print_(*[trace.lift(x) for x in arrays], format=format)

@@ -109,11 +109,13 @@ def run(f: Callable[..., Any], spec: Spec, args: tuple, kwargs: dict[str, Any], 
                 if spec.cotangent:
                     found = variant.programs.get((spec, key, capture_key, cotangent_key(cotangent)))
                     if found is not None:
-                        return found(leaves, _cotangent_values(found.derivation, cotangent))
+                        found.used = True
+                        return found.run(leaves, _cotangent_values(found.derivation, cotangent))
                 else:
                     found = variant.programs.get((spec, key, capture_key, None))
                     if found is not None:
-                        return found(leaves)
+                        found.used = True
+                        return found.run(leaves)
                 break
     return _miss(f, anchor, spec, args, kwargs, cotangent)
 
@@ -157,7 +159,7 @@ def _miss(f: Any, anchor: Any, spec: Spec, args: tuple, kwargs: dict[str, Any], 
                 return _inline(derivation, leaves, cotangent)
             program = Executable(derivation, leaves, describe_call(f, spec, args, kwargs, captures))
             explain_miss(_entries[id(anchor)], program.description)
-        result = program(leaves, _cotangent_values(program.derivation, cotangent) if spec.cotangent else ())
+        result = program.run(leaves, _cotangent_values(program.derivation, cotangent) if spec.cotangent else ())
         _remember(variant, full, program, captures)
     warn_static_ints(_entries[id(anchor)], spec, f, args, kwargs)
     return result
@@ -191,8 +193,8 @@ def _evict() -> None:
     """Second chance: a program used since the last look goes to the end of the line once more."""
     variant, full = _order.pop(0)
     program = variant.programs.get(full)
-    if program is not None and program.calls:
-        program.calls = 0
+    if program is not None and program.used:
+        program.used = False
         _order.append((variant, full))
     else:
         variant.programs.pop(full, None)

@@ -12,7 +12,7 @@ from lilith.captures import Captures, substitute
 from lilith.ir.graph import Graph, Node, Source, Value, fill_like
 from lilith.ir.type import TensorType, dtype_name, is_inexact, kind
 from lilith.randomness import no_randomness
-from lilith.result import Labels
+from lilith.result import GradResult, Labels
 from lilith.signature import STATIC, Arguments, describe, leaf_key, take_apart
 from lilith.source import ArgumentError, DtypeError, GradientError, ShapeError, definition
 from lilith.trace import Recorded, Traced, trace_call
@@ -37,6 +37,14 @@ class Spec(NamedTuple):
     cotangent: bool = False
 
 
+LEAF = tree.flatten(0.0)[1]
+"""The structure of one array by itself."""
+
+
+def _leaf(structure: Any) -> Any:
+    return LEAF if structure == LEAF else structure
+
+
 class Derivation(NamedTuple):
     """A graph and how its inputs and outputs belong to the call.
 
@@ -47,9 +55,10 @@ class Derivation(NamedTuple):
     Attributes:
         graph: simplified, ready to lower, interpret or inline.
         kinds: of each output: what it becomes when it leaves (`lilith.signature`'s kinds).
-        value_leaves, value_structure: the result; leaves are output indices (Traced) or static objects.
-        entries: per argument `(structure, leaves)` of its gradient, leaves being output indices or None; None for
-            arguments that have no gradient.
+        value_leaves, value_structure: the result; leaves are output indices (Traced) or static objects. A structure
+            that is one leaf is `LEAF`.
+        entries: per argument where its gradient is: the index of an output; `(structure, leaves)`, leaves being such
+            indices or None; None for arguments that have no gradient.
         labels: for GradResult.
         outer, hoisted: what the extra inputs are given.
     """
@@ -65,26 +74,23 @@ class Derivation(NamedTuple):
 
     def assemble(self, outputs: Sequence[Any]) -> Any:
         """The user's result from the graph's outputs: `value`, or `(value, GradResult)` for a gradient."""
-        value = self.value(outputs)
+        if self.value_structure is LEAF:
+            (leaf,) = self.value_leaves
+            value = outputs[leaf.index] if leaf.__class__ is Traced else leaf
+        else:
+            leaves = [outputs[x.index] if isinstance(x, Traced) else x for x in self.value_leaves]
+            value = tree.unflatten(self.value_structure, leaves)
         if self.labels is None:
             return value
-        from lilith.result import GradResult
+        return value, GradResult([self._gradient(entry, outputs) for entry in self.entries], self.labels)
 
-        return value, GradResult(self.gradients(outputs), self.labels)
-
-    def value(self, outputs: Sequence[Any]) -> Any:
-        leaves = [outputs[x.index] if isinstance(x, Traced) else x for x in self.value_leaves]
-        return tree.unflatten(self.value_structure, leaves)
-
-    def gradients(self, outputs: Sequence[Any]) -> list[Any]:
-        built = []
-        for entry in self.entries:
-            if entry is None:
-                built.append(None)
-            else:
-                structure, indices = entry
-                built.append(tree.unflatten(structure, [None if i is None else outputs[i] for i in indices]))
-        return built
+    def _gradient(self, entry: Any, outputs: Sequence[Any]) -> Any:
+        if entry.__class__ is int:
+            return outputs[entry]
+        if entry is None:
+            return None
+        structure, indices = entry
+        return tree.unflatten(structure, [None if i is None else outputs[i] for i in indices])
 
 
 def record(
@@ -238,7 +244,7 @@ def _entries(
         leaves[leaf.argument].append(None if leaf.kind == STATIC else output.get(count))
         count += leaf.kind != STATIC
     entries = [
-        (structure, indices) if any(i is not None for i in indices) else None
+        None if all(i is None for i in indices) else indices[0] if structure == LEAF else (structure, indices)
         for structure, indices in zip(arguments.structures, leaves, strict=True)
     ]
     return Labels(function_name(f), arguments.positions, arguments.names, tuple(asked), zeros), entries
@@ -259,7 +265,7 @@ def _value_kind(type: TensorType, inputs: list[str]) -> str:
 def _split_aux(f: Callable[..., Any], spec: Spec, recorded: Recorded) -> tuple[list[Any], Any]:
     """The leaves of the value without those of aux, and the structure of both."""
     if not spec.has_aux:
-        return recorded.leaves, recorded.structure
+        return recorded.leaves, _leaf(recorded.structure)
     whole = tree.unflatten(recorded.structure, list(range(len(recorded.leaves))))
     if not (isinstance(whole, tuple) and len(whole) == 2):
         raise ArgumentError(

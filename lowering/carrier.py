@@ -8,7 +8,10 @@ token: JAX keeps parameters alive in its caches, and must not keep our graphs.
 from __future__ import annotations
 
 import dataclasses
+import inspect
 import itertools
+import keyword
+import re
 import threading
 import weakref
 from collections import OrderedDict
@@ -45,6 +48,7 @@ class Module(NamedTuple):
     Attributes:
         name: of the function, in dumps and profiles.
         text: the StableHLO module.
+        parameters: the names of its parameters.
         results: the types of its results.
         batch: `(axes, size) -> Module`, for jax.vmap: the program over arguments that have a batch axis of that size at
             axes[i] (None: they have none), with results that have it in front.
@@ -53,6 +57,7 @@ class Module(NamedTuple):
 
     name: str
     text: str
+    parameters: tuple[str, ...]
     results: tuple[TensorType, ...]
     batch: Callable[[tuple[int | None, ...], int], Module] | None = None
     show: Callable[..., None] | None = None
@@ -178,30 +183,45 @@ def bind(module: Module, args: Sequence[Any]) -> list[Any]:
 class Loaded:
     """A compiled program on its device.
 
-    Calling it with arrays (NumPy or jax.Array, of exactly the program's types) gives a list of jax.Arrays. It
-    compiles at the first call; float64 is exact whatever JAX's global flag says.
+    Attributes:
+        call: takes arrays (NumPy or jax.Array, of exactly the program's types), gives a list of jax.Arrays. It compiles
+            at the first call; float64 is exact whatever JAX's global flag says.
+        jitted: JAX's own function.
     """
 
-    __slots__ = ("__weakref__", "_jitted", "_token")
+    __slots__ = ("__weakref__", "call", "jitted")
 
     def __init__(self, module: Module):
         token = next(_tokens)
         _modules[token] = module
-        self._token = token
-        weakref.finalize(self, _modules.pop, token, None)
 
         def program(*args: Any) -> Any:
             return _primitive.bind(*args, token=token)
 
         program.__name__ = program.__qualname__ = module.name
-        self._jitted = jax.jit(program, keep_unused=True)
+        program.__signature__ = _signature(module.parameters)  # type: ignore[attr-defined]
+        self.jitted = jitted = jax.jit(program, keep_unused=True)
+        weakref.finalize(program, _modules.pop, token, None)
 
-    def __call__(self, *args: Any) -> list[Any]:
-        previous = _swap_x64(True)
-        try:
-            return self._jitted(*args)
-        finally:
-            _set_x64(previous)
+        def call(*args: Any) -> list[Any]:
+            previous = _swap_x64(True)
+            try:
+                return jitted(*args)
+            finally:
+                _set_x64(previous)
+
+        self.call = call
+
+
+def _signature(names: Sequence[str]) -> inspect.Signature:
+    """Parameters of these names, so that XLA's dumps and profiles show them; what is no identifier is bent to one."""
+    parameters: dict[str, inspect.Parameter] = {}
+    for i, name in enumerate(names):
+        plain = re.sub(r"\W+", "_", name).strip("_") or f"arg{i}"
+        if not plain.isidentifier() or keyword.iskeyword(plain) or plain in parameters:
+            plain = f"arg{i}_{plain}"
+        parameters[plain] = inspect.Parameter(plain, inspect.Parameter.POSITIONAL_ONLY)
+    return inspect.Signature(list(parameters.values()))
 
 
 def lower_ahead(module: Module, types: Sequence[TensorType]) -> Any:
@@ -209,7 +229,7 @@ def lower_ahead(module: Module, types: Sequence[TensorType]) -> Any:
     loaded = Loaded(module)
     previous = _swap_x64(True)
     try:
-        return loaded._jitted.lower(*[jax.ShapeDtypeStruct(t.shape, t.dtype) for t in types])
+        return loaded.jitted.lower(*[jax.ShapeDtypeStruct(t.shape, t.dtype) for t in types])
     finally:
         _set_x64(previous)
 

@@ -173,7 +173,7 @@ class Emitter:
     def locate(self, source: Source | None) -> None:
         """Book the operations that follow on a line of the user's."""
         if source is None:
-            self.location = ""
+            self.location = " loc(unknown)"
             return
         key = (id(source.code), source.offset)  # a code object's own hash reads all of it
         text = self._references.get(key)

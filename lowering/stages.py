@@ -30,7 +30,9 @@ class Lowered:
 
     def compile(self) -> Compiled:
         """Have XLA compile it for the default device."""
-        module = carrier.Module(self.graph.name, self._text, tuple(y.type for y in self.graph.outputs))
+        module = carrier.Module(
+            self.graph.name, self._text, self.graph.input_names, tuple(y.type for y in self.graph.outputs)
+        )
         return Compiled(carrier.lower_ahead(module, [x.type for x in self.graph.inputs]).compile())
 
 

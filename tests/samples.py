@@ -118,7 +118,7 @@ def _elementwise() -> dict[str, list[Sample]]:
         sample(np.array([0.0, 0.0, 2.0]), np.array([2.0, 3.0, 0.0]), smooth=False),
     ]
     out["atan2"] = _binary((F64, F32), -2.0, 2.3)
-    out["nextafter"] = [s._replace(differentiable=(False, False)) for s in _binary((F64, F32), -2.0, 2.3)]
+    out["nextafter"] = _binary((F64, F32), -2.0, 2.3)
     out["scale_cotangent"] = [
         *_binary((F64, F32, C128), 0.4, 2.3),
         sample(np.array([0.0, 1.0, 0.0]), np.array([np.inf, 2.0, np.nan]), smooth=False),

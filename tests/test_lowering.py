@@ -87,7 +87,7 @@ def test_constants_come_back_bit_for_bit(name):
     types = [TensorType(array.shape, dtype), *[TensorType((), dtype)] * len(scalars)]
     results = ", ".join(map(emit.tensor_type, types))
     text = f'module @m {{ func.func public @main() -> ({results}) {{ {" ".join(e.lines)} "func.return"({", ".join(names)}) : ({results}) -> () }} }}'
-    out = [np.asarray(y) for y in carrier.Loaded(carrier.Module("m", text, tuple(types)))()]
+    out = [np.asarray(y) for y in carrier.Loaded(carrier.Module("m", text, (), tuple(types))).call()]
     np.testing.assert_array_equal(out[0].view(np.uint8), array.view(np.uint8))
     for got, want in zip(out[1:], scalars, strict=True):
         assert got.dtype == dtype
@@ -100,16 +100,20 @@ def test_constants_come_back_bit_for_bit(name):
 def test_programs_are_freed_with_their_owner():
     gc.collect()
     before = len(carrier._modules)
-    loaded = carrier.Loaded(
-        carrier.Module(
-            "m", Lowered(lilith.trace(np.sin, 1.0)).stablehlo(generic=True), (TensorType((), np.dtype(float)),)
-        )
-    )
-    loaded(1.0)
+    graph = lilith.trace(np.sin, 1.0)
+    loaded = carrier.Loaded(carrier.Module("m", emit.emit(graph), graph.input_names, (graph.outputs[0].type,)))
+    loaded.call(1.0)
     assert len(carrier._modules) == before + 1
     del loaded
     gc.collect()
     assert len(carrier._modules) == before
+
+
+def test_xla_knows_the_names_of_the_arguments():
+    compiled = Lowered(lilith.trace(my_loss, np.ones(2), np.ones(2))).compile()
+    assert 'op_name="y_pred"' in compiled.hlo() and 'op_name="y_true"' in compiled.hlo()
+    nested = Lowered(lilith.trace(lambda m, x: m["a"] * x, {"a": 1.0}, 2.0)).compile()
+    assert 'op_name="m_a"' in nested.hlo()
 
 
 def test_compiled_shows_what_xla_made():

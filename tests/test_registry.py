@@ -120,8 +120,8 @@ def together(name: str, graphs: Sequence[Graph]) -> Graph:
 
 def run_xla(graph: Graph, values: Sequence[np.ndarray], show: Callable[..., None] = print) -> list[np.ndarray]:
     """Compile and run a graph."""
-    module = Module(graph.name, emit(graph), tuple(y.type for y in graph.outputs), show=show)
-    return [np.asarray(y) for y in Loaded(module)(*values)]
+    module = Module(graph.name, emit(graph), graph.input_names, tuple(y.type for y in graph.outputs), show=show)
+    return [np.asarray(y) for y in Loaded(module).call(*values)]
 
 
 # XLA's own approximations, in units of assert_close

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import sys
 from typing import Any
 
 import numpy as np
@@ -44,6 +45,11 @@ def format_arrays(text: str, *arrays: Any) -> str:
     return text.format(*map(_Shown, arrays))
 
 
+def show(text: str, *arrays: Any) -> None:
+    """Write the line to standard output."""
+    sys.stdout.write(format_arrays(text, *arrays) + "\n")
+
+
 def _print_type(*operands: TensorType, format: str) -> tuple[TensorType, ...]:
     try:
         format.format(*[_Placeholder() for _ in operands])
@@ -55,7 +61,7 @@ def _print_type(*operands: TensorType, format: str) -> tuple[TensorType, ...]:
 
 
 def _print_eval(*operands: np.ndarray, format: str) -> tuple[()]:
-    print(format_arrays(format, *operands))
+    show(format, *operands)
     return ()
 
 

@@ -1,38 +1,42 @@
-"""Pack: small outputs of one dtype leave the program in one buffer, since each output costs a call about a
-microsecond."""
+"""Pack: small inputs and outputs of one dtype travel in one buffer, since each costs a call some microseconds."""
 
 from __future__ import annotations
 
 from collections.abc import Sequence
 
-from lilith.ir.graph import Builder, Graph
+from lilith.ir.graph import Builder, Graph, Value
+from lilith.ir.type import TensorType, dtype_name
+from lilith.ops.indexing import slice
 from lilith.ops.shape import concatenate, reshape
 
 PACK_BYTES = 4096
-"""Outputs larger than this stay on their own: copying them would cost more than it saves."""
+"""Arrays larger than this stay on their own: copying them would cost more than it saves."""
 
 
-def pack(graph: Graph, candidates: Sequence[int]) -> tuple[Graph, list[tuple[int, int | None]]]:
+def _groups(values: Sequence[Value], candidates: Sequence[int]) -> list[list[int]]:
+    """Which of the candidates are packed together: small ones of one dtype, at least two."""
+    groups: dict[str, list[int]] = {}
+    for i in candidates:
+        if values[i].type.nbytes <= PACK_BYTES:
+            groups.setdefault(dtype_name(values[i].dtype), []).append(i)
+    return [members for members in groups.values() if len(members) > 1]
+
+
+def pack_outputs(graph: Graph, candidates: Sequence[int]) -> tuple[Graph, list[tuple[int, int | None]]]:
     """Join those of the `candidates` among the outputs that are small and not alone with their dtype.
 
     Returns:
         The packed graph and, for every output of the original one, its place: in which output of the packed graph it
-        is, and from which element on (None where it is not packed).
+        is, and from which element on (None where it is not packed). Outputs that are not packed come first.
     """
-    groups: dict[str, list[int]] = {}
-    for i in candidates:
-        if graph.outputs[i].type.nbytes <= PACK_BYTES:
-            groups.setdefault(str(graph.outputs[i].dtype), []).append(i)
-    groups = {dtype: members for dtype, members in groups.items() if len(members) > 1}
-    packed = {i for members in groups.values() for i in members}
+    groups = _groups(graph.outputs, candidates)
+    packed = {i for members in groups for i in members}
     outputs = [y for i, y in enumerate(graph.outputs) if i not in packed]
-    places: dict[int, tuple[int, int | None]] = {}
-    for i in range(len(graph.outputs)):
-        if i not in packed:
-            places[i] = (len(places), None)
+    single = [i for i in range(len(graph.outputs)) if i not in packed]
+    places: dict[int, tuple[int, int | None]] = {i: (k, None) for k, i in enumerate(single)}
     with Builder() as builder:
         builder.nodes.extend(graph.nodes)
-        for members in groups.values():
+        for members in groups:
             start, parts = 0, []
             for i in members:
                 y = graph.outputs[i]
@@ -42,3 +46,34 @@ def pack(graph: Graph, candidates: Sequence[int]) -> tuple[Graph, list[tuple[int
             outputs.append(concatenate(*parts, axis=0))
     result = Graph(graph.name, graph.inputs, graph.input_names, tuple(builder.nodes), tuple(outputs))
     return result, [places[i] for i in range(len(graph.outputs))]
+
+
+def pack_inputs(graph: Graph, candidates: Sequence[int]) -> tuple[Graph, list[list[int]]]:
+    """Take those of the `candidates` among the inputs that are small and not alone with their dtype from one buffer.
+
+    Returns:
+        The packed graph and the groups: the inputs whose elements, flattened and one after the other, make up each of
+        the packed graph's first inputs. The other inputs follow in their order.
+    """
+    groups = _groups(graph.inputs, candidates)
+    packed = {i for members in groups for i in members}
+    single = [i for i in range(len(graph.inputs)) if i not in packed]
+    env: dict[Value, Value] = {}
+    buffers, names = [], []
+    with Builder() as builder:
+        for members in groups:
+            size = sum(graph.inputs[i].type.size for i in members)
+            buffer = Value(TensorType((size,), graph.inputs[members[0]].dtype))
+            buffers.append(buffer)
+            names.append("+".join(graph.input_names[i] for i in members))
+            start = 0
+            for i in members:
+                x = graph.inputs[i]
+                stop = start + x.type.size
+                env[x] = reshape(slice(buffer, start=(start,), limit=(stop,), stride=(1,)), shape=x.shape)
+                start = stop
+        values = [env.get(x, x) for x in graph.inputs]
+        outputs = builder.inline(graph, values)
+    inputs = (*buffers, *(graph.inputs[i] for i in single))
+    input_names = (*names, *(graph.input_names[i] for i in single))
+    return Graph(graph.name, inputs, input_names, tuple(builder.nodes), tuple(outputs)), groups

@@ -43,6 +43,14 @@ def _live_nodes(nodes: Any, outputs: tuple[Value, ...]) -> list[Node]:
     return live
 
 
+def _params_key(params: dict[str, Any]) -> tuple:
+    """Parameters as a key. Numbers go by type and text as well: 0.0 is not -0.0, nor True 1."""
+    if not params:
+        return ()
+    number = params.get("value")
+    return (*sorted(params.items()), None if number is None else (type(number), str(number)))
+
+
 class _Simplifier:
     def __init__(self, graph: Graph):
         self.graph = graph
@@ -71,7 +79,7 @@ class _Simplifier:
                 return
         if operands and node.primitive in _ELEMENTWISE and self.fold(builder, node, operands):
             return
-        key = (node.primitive, operands, tuple(sorted(node.params.items())) if node.params else ())
+        key = (node.primitive, operands, _params_key(node.params))
         found = self.known.get(key)
         if found is not None and not node.primitive.effect:
             self.env.update(zip(node.results, found, strict=True))
