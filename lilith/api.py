@@ -8,8 +8,7 @@ from collections.abc import Callable
 from typing import Any
 
 from lilith import tree
-from lilith.captures import scan
-from lilith.compile import run
+from lilith.compile import run, with_captures
 from lilith.derive import Spec, derive, function_name, raw_graph
 from lilith.ir.graph import Graph
 from lilith.ops import control
@@ -20,16 +19,18 @@ from lilith.tracer import Tracer
 
 _GRAD = Spec(gradient=True)
 _JIT = Spec(gradient=False)
+_specs: dict[Spec, Spec] = {}
 
 
 def _spec(f: Callable[..., Any], wrt: Any, has_aux: bool, cotangent: bool) -> Spec:
-    """The Spec of some options, normalised; the plain one is always the same object."""
+    """The Spec of some options, normalised; the same options always give the same object."""
     _check_function(f)
     if wrt is None and not has_aux and not cotangent:
         return _GRAD
     if isinstance(wrt, list):
         wrt = tuple(wrt)
-    return Spec(True, wrt, bool(has_aux), cotangent)
+    spec = Spec(True, wrt, bool(has_aux), cotangent)
+    return _specs.setdefault(spec, spec)
 
 
 def _check_function(f: Any) -> None:
@@ -146,7 +147,7 @@ def trace(f: Callable[..., Any], *args: Any, **kwargs: Any) -> Graph:
     ['mul', 'reduce_sum']
     """
     _check_function(f)
-    return raw_graph(f, args, kwargs, scan(f))
+    return with_captures(f, lambda captures: raw_graph(f, args, kwargs, captures))
 
 
 def trace_grad(f: Callable[..., Any], *args: Any, wrt: Any = None, **kwargs: Any) -> Graph:
@@ -159,7 +160,7 @@ def trace_grad(f: Callable[..., Any], *args: Any, wrt: Any = None, **kwargs: Any
     """
     spec = _spec(f, wrt, False, False)
     _check_options(f, wrt=wrt is not None)
-    return derive(f, spec, args, kwargs, scan(f)).graph
+    return with_captures(f, lambda captures: derive(f, spec, args, kwargs, captures).graph)
 
 
 def stop_gradient(x: Any) -> Any:

@@ -9,34 +9,25 @@ from __future__ import annotations
 
 import contextlib
 import functools
-import sys
 import threading
 import types
-import warnings
+from collections import deque
 from collections.abc import Callable
 from typing import Any
 
 import numpy as np
 
-from lilith import tree
+from lilith import explain
 from lilith.captures import Captures, scan
 from lilith.config import config
-from lilith.derive import Derivation, Spec, cotangent_key, cotangent_leaves, derive, function_name
+from lilith.derive import Derivation, NeedsContent, Spec, cotangent_key, cotangent_leaves, derive, function_name
 from lilith.executable import Executable, module_of
-from lilith.ir.interpret import interpret
-from lilith.ir.type import TensorType
-from lilith.signature import (
-    STATIC,
-    describe,
-    leaf_key,
-    sign,
-    take_apart,
-)
-from lilith.source import LilithWarning, user_source
+from lilith.fastpath import MISS, fast_path
+from lilith.interpreted import run_interpreted
+from lilith.signature import leaf_key, sign
 from lilith.trace import current_trace, is_tracing
 from lilith.tracer import Tracer
 from lowering import carrier
-from lowering.runtime import JAX, PYTHON, SCALAR
 
 
 class Variant:
@@ -61,22 +52,44 @@ class Variant:
 
 
 class Entry:
-    """Everything known about one code object; fresh closures of the same code share it."""
+    """Everything known about one code object; fresh closures of the same code share it.
 
-    __slots__ = ("anchor", "name", "static_ints", "variants")
+    Attributes:
+        anchor: the code object; it is held, so that its id stays its own.
+        name: of the function, for texts.
+        variants: the one used last comes first.
+        fast: generated warm paths by the id of their Spec, each with the program that it runs.
+        pinned, whole: how captures must be read (`lilith.captures.scan`), as traces found out.
+        static_ints: which values static int arguments have had.
+    """
+
+    __slots__ = ("anchor", "fast", "name", "pinned", "static_ints", "variants", "whole")
 
     def __init__(self, anchor: Any, name: str):
         self.anchor = anchor
         self.name = name
         self.variants: list[Variant] = []
+        self.fast: dict[int, list[tuple[Executable, Callable[[Any, tuple], Any]]]] = {}
+        self.pinned: frozenset[str] = frozenset()
+        self.whole = False
         self.static_ints: dict[tuple, set[int]] = {}
+
+    def descriptions(self) -> list[dict[str, str]]:
+        return [p.description for v in self.variants for p in list(v.programs.values())]
+
+    def learn(self, need: NeedsContent) -> None:
+        """Note how captures must be read; the user's error where that is known already and did not help."""
+        if need.names <= self.pinned and (self.whole or not need.whole):
+            raise need.error from None
+        self.pinned |= need.names
+        self.whole = self.whole or need.whole
 
 
 _entries: dict[int, Entry] = {}
-_entries_lock = threading.Lock()
-_order: list[tuple[Variant, tuple]] = []
+_lock = threading.Lock()
+_order: deque[tuple[Entry, Variant, dict, tuple]] = deque()
 _MAX_VARIANTS = 64
-_warned_opaque: set[str] = set()
+_MAX_FAST = 4
 
 
 def anchor_of(f: Any) -> Any:
@@ -94,30 +107,42 @@ def anchor_of(f: Any) -> Any:
 def run(f: Callable[..., Any], spec: Spec, args: tuple, kwargs: dict[str, Any], cotangent: Any = None) -> Any:
     """Answer one call: with the compiled program there is, or with a new one."""
     if config.interpret:
-        return _interpret(f, spec, args, kwargs, cotangent)
-    anchor = f.__code__ if f.__class__ is types.FunctionType else anchor_of(f)
-    entry = _entries.get(id(anchor))
+        return with_captures(f, lambda captures: _interpret(f, spec, args, kwargs, cotangent, captures))
+    entry = _entries.get(id(f.__code__ if f.__class__ is types.FunctionType else anchor_of(f)))
     if entry is not None:
-        key, leaves = sign(args, kwargs)
-        for variant in entry.variants:
-            captured = variant.plan.read(f)
-            if captured is not None:
-                capture_key: tuple = ()
-                if captured:
-                    capture_key = tuple([leaf_key(x) for x in captured])
-                    leaves += captured
-                if spec.cotangent:
-                    found = variant.programs.get((spec, key, capture_key, cotangent_key(cotangent)))
-                    if found is not None:
-                        found.used = True
-                        return found.run(leaves, _cotangent_values(found.derivation, cotangent))
-                else:
-                    found = variant.programs.get((spec, key, capture_key, None))
-                    if found is not None:
-                        found.used = True
-                        return found.run(leaves)
-                break
-    return _miss(f, anchor, spec, args, kwargs, cotangent)
+        if not kwargs:
+            for _, fast in entry.fast.get(id(spec), ()):
+                result = fast(f, args)
+                if result is not MISS:
+                    return result
+        found = _find(entry, f, spec, args, kwargs, cotangent)
+        if found is not None:
+            program, leaves = found
+            program.used = True
+            return program.run(leaves, _cotangent_values(program.derivation, cotangent) if spec.cotangent else ())
+    return with_captures(f, lambda captures: _miss(f, spec, args, kwargs, cotangent, captures))
+
+
+def _find(
+    entry: Entry, f: Any, spec: Spec, args: tuple, kwargs: dict[str, Any], cotangent: Any
+) -> tuple[Executable, list[Any]] | None:
+    """The program for a call and the leaves to run it on."""
+    key, leaves = sign(args, kwargs)
+    for variant in entry.variants:
+        captured = variant.plan.read(f)
+        if captured is not None:
+            full = _full_key(spec, key, captured, cotangent)
+            program = variant.programs.get(full)
+            if program is None:
+                return None
+            if not kwargs and not spec.cotangent and program.fast_plan is not variant.plan:
+                _remember_fast(entry, variant, spec, program, args, captured)
+            return program, leaves + captured
+    return None
+
+
+def _full_key(spec: Spec, key: tuple, captured: list[Any], cotangent: Any) -> tuple:
+    return spec, key, tuple([leaf_key(x) for x in captured]), cotangent_key(cotangent) if spec.cotangent else None
 
 
 def _cotangent_values(derivation: Derivation, cotangent: Any) -> list[Any]:
@@ -130,74 +155,108 @@ def _cotangent_values(derivation: Derivation, cotangent: Any) -> list[Any]:
     ]
 
 
-def _miss(f: Any, anchor: Any, spec: Spec, args: tuple, kwargs: dict[str, Any], cotangent: Any) -> Any:
-    """The slow path: scan the captures, then inline, bind or build."""
-    captures = scan(f)
-    key, leaves = sign(args, kwargs)
-    captured = list(captures.leaves)
-    leaves += captured
-    full = (spec, key, tuple([leaf_key(x) for x in captured]), cotangent_key(cotangent) if spec.cotangent else None)
-    given = leaves + (cotangent_leaves(cotangent) if spec.cotangent else [])
-    variant = _variant(anchor, f, captures)
-
-    def derived() -> Derivation:
-        return derive(f, spec, args, kwargs, captures, cotangent)
-
-    if any(isinstance(x, (Tracer, carrier.JaxTracer)) for x in given):
-        derivation = variant.derivations.get(full) or derived()
-        if not derivation.outer and not captures.opaque:
-            variant.derivations[full] = derivation
-        inside = any(isinstance(x, Tracer) for x in given)
-        return (_inline if inside else _bind)(derivation, leaves, cotangent)
-    # inside of a trace no lock is taken: waiting there for a build of another thread could wait for ever
-    lock = variant.building.setdefault(full, threading.RLock()) if not is_tracing() else contextlib.nullcontext()
-    with lock:
-        program = variant.programs.get(full)
-        if program is None:
-            derivation = derived()
-            if derivation.outer:
-                return _inline(derivation, leaves, cotangent)
-            program = Executable(derivation, leaves, describe_call(f, spec, args, kwargs, captures))
-            explain_miss(_entries[id(anchor)], program.description)
-        result = program.run(leaves, _cotangent_values(program.derivation, cotangent) if spec.cotangent else ())
-        _remember(variant, full, program, captures)
-    warn_static_ints(_entries[id(anchor)], spec, f, args, kwargs)
-    return result
+def with_captures(f: Callable[..., Any], make: Callable[[Captures], Any]) -> Any:
+    """`make(captures)`, again with more of the captures' content in the key if the trace turns out to need it."""
+    entry = _entry(f)
+    while True:
+        captures = scan(f, whole=entry.whole, pinned=entry.pinned)
+        try:
+            return make(captures)
+        except NeedsContent as need:
+            entry.learn(need)
 
 
-def _variant(anchor: Any, f: Any, captures: Captures) -> Variant:
-    """The variant for this state of the static captures; it becomes the one that is tried first."""
-    with _entries_lock:
+def _entry(f: Any) -> Entry:
+    anchor = anchor_of(f)
+    with _lock:
         entry = _entries.get(id(anchor))
         if entry is None:
             entry = _entries[id(anchor)] = Entry(anchor, function_name(f))
+        return entry
+
+
+def _miss(f: Any, spec: Spec, args: tuple, kwargs: dict[str, Any], cotangent: Any, captures: Captures) -> Any:
+    """The slow path: inline into the trace that is running, bind in JAX's, or compile and run."""
+    entry = _entry(f)
+    variant = _variant(entry, captures)
+    key, leaves = sign(args, kwargs)
+    captured = list(captures.leaves)
+    full = _full_key(spec, key, captured, cotangent)
+    leaves += captured
+    given = leaves + (cotangent_leaves(cotangent) if spec.cotangent else [])
+    if any(isinstance(x, (Tracer, carrier.JaxTracer)) for x in given):
+        derivation = variant.derivations.get(full)
+        if derivation is None:
+            derivation = derive(f, spec, args, kwargs, captures, cotangent)
+            if not derivation.outer and not captures.opaque:
+                _remember(entry, variant, variant.derivations, full, derivation)
+        inside = any(isinstance(x, Tracer) for x in given)
+        return (_inline if inside else _bind)(derivation, leaves, cotangent)
+    # inside of a trace no lock is taken: waiting there for a build of another thread could wait for ever
+    lock = contextlib.nullcontext() if is_tracing() else variant.building.setdefault(full, threading.RLock())
+    with lock:
+        program = variant.programs.get(full)
+        if program is None:
+            derivation = derive(f, spec, args, kwargs, captures, cotangent)
+            if derivation.outer:
+                return _inline(derivation, leaves, cotangent)
+            program = Executable(derivation, leaves, explain.describe_call(f, spec, args, kwargs, captures))
+            if config.explain:
+                explain.explain_miss(entry.name, entry.descriptions(), program.description)
+        result = program.run(leaves, _cotangent_values(program.derivation, cotangent) if spec.cotangent else ())
+        if captures.opaque:
+            explain.warn_opaque(entry.name, captures.opaque)
+        elif full not in variant.programs:
+            _remember(entry, variant, variant.programs, full, program)
+        variant.building.pop(full, None)
+    explain.warn_static_ints(entry.name, entry.static_ints, spec, f, args, kwargs)
+    return result
+
+
+def _variant(entry: Entry, captures: Captures) -> Variant:
+    """The variant for this state of the static captures; it becomes the one that is tried first."""
+    with _lock:
         variant = next((v for v in entry.variants if v.key == captures.key), None) or Variant(captures)
         variant.plan = captures.plan
         entry.variants = [variant, *[v for v in entry.variants if v is not variant]][:_MAX_VARIANTS]
         return variant
 
 
-def _remember(variant: Variant, full: tuple, program: Executable, captures: Captures) -> None:
-    """Keep a program that has run, unless something opaque is involved: then it served this call only."""
-    variant.building.pop(full, None)
-    if captures.opaque:
-        _warn_opaque(program.derivation.graph.name, captures.opaque)
-    elif full not in variant.programs:
-        variant.programs[full] = program
-        _order.append((variant, full))
+def _remember(entry: Entry, variant: Variant, table: dict[tuple, Any], full: tuple, made: Any) -> None:
+    """Keep what was made, and let go of what has not been used for long."""
+    with _lock:
+        table[full] = made
+        _order.append((entry, variant, table, full))
         while len(_order) > config.cache_size:
             _evict()
 
 
 def _evict() -> None:
     """Second chance: a program used since the last look goes to the end of the line once more."""
-    variant, full = _order.pop(0)
-    program = variant.programs.get(full)
-    if program is not None and program.used:
-        program.used = False
-        _order.append((variant, full))
-    else:
-        variant.programs.pop(full, None)
+    entry, variant, table, full = _order.popleft()
+    made = table.get(full)
+    if isinstance(made, Executable) and made.used:
+        made.used = False
+        _order.append((entry, variant, table, full))
+        return
+    table.pop(full, None)
+    entry.fast = {spec: [pair for pair in pairs if pair[0] is not made] for spec, pairs in entry.fast.items()}
+    if not variant.programs and not variant.derivations:
+        entry.variants = [v for v in entry.variants if v is not variant]
+    if not entry.variants and _entries.get(id(entry.anchor)) is entry:
+        del _entries[id(entry.anchor)]
+
+
+def _remember_fast(
+    entry: Entry, variant: Variant, spec: Spec, program: Executable, args: tuple, captured: list[Any]
+) -> None:
+    """Write the warm path of a program that is used a second time, once per plan of its captures."""
+    program.fast_plan = variant.plan
+    fast = fast_path(program, variant.plan.read, args, captured)
+    if fast is not None:
+        with _lock:
+            others = [pair for pair in entry.fast.get(id(spec), ()) if pair[0] is not program]
+            entry.fast[id(spec)] = [(program, fast), *others][:_MAX_FAST]
 
 
 def _inline(derivation: Derivation, leaves: list[Any], cotangent: Any) -> Any:
@@ -222,99 +281,17 @@ def _bind(derivation: Derivation, leaves: list[Any], cotangent: Any) -> Any:
     return derivation.assemble(carrier.bind(module_of(derivation.graph), typed))
 
 
-def _interpret(f: Any, spec: Spec, args: tuple, kwargs: dict[str, Any], cotangent: Any) -> Any:
-    """Trace with values and run the graph node by node in NumPy; nothing is cached."""
-    captures = scan(f)
-    _, leaves = sign(args, kwargs)
-    leaves += captures.leaves
-    if any(isinstance(x, (Tracer, carrier.JaxTracer)) for x in leaves):
-        derivation = derive(f, spec, args, kwargs, captures, cotangent)
-        inside = any(isinstance(x, Tracer) for x in leaves)
-        return (_inline if inside else _bind)(derivation, leaves, cotangent)
-    derivation = derive(f, spec, args, kwargs, captures, cotangent, concrete=True)
-    if derivation.outer:
+def _interpret(f: Any, spec: Spec, args: tuple, kwargs: dict[str, Any], cotangent: Any, captures: Captures) -> Any:
+    """Trace with values and run the graph node by node; nothing is cached."""
+    leaves = [*sign(args, kwargs)[1], *captures.leaves]
+    if any(isinstance(x, carrier.JaxTracer) for x in leaves):
+        return _bind(derive(f, spec, args, kwargs, captures, cotangent), leaves, cotangent)
+    inside = any(isinstance(x, Tracer) for x in leaves)
+    derivation = derive(f, spec, args, kwargs, captures, cotangent, concrete=not inside)
+    if inside or derivation.outer:
         return _inline(derivation, leaves, cotangent)
-    values = [*leaves, *derivation.hoisted]
-    if spec.cotangent:
-        values += _cotangent_values(derivation, cotangent)
-    outputs = interpret(derivation.graph, values, NanFinder())
-    return derivation.assemble([_as_kind(y, k) for y, k in zip(outputs, derivation.kinds, strict=True)])
-
-
-def _as_kind(array: np.ndarray, kind: str) -> Any:
-    if kind == PYTHON:
-        return array.item()
-    if kind == SCALAR:
-        return array[()]
-    return carrier.to_device(array) if kind == JAX else np.array(array)
-
-
-class NanFinder:
-    """Warns of the first node that makes a NaN out of operands without one."""
-
-    def __init__(self) -> None:
-        self.found = False
-
-    def __call__(self, node: Any, operands: tuple, results: tuple) -> None:
-        if self.found or not any(_has_nan(y) for y in results) or any(_has_nan(x) for x in operands):
-            return
-        self.found = True
-        where = ""
-        if node.source is not None:
-            where = f" at {node.source.file}:{node.source.line} in {node.source.function}"
-        given = ", ".join(repr(TensorType(x.shape, x.dtype)) for x in operands)
-        warnings.warn(f"the first NaN appears in {node.primitive.name}({given}){where}", LilithWarning, stacklevel=2)
-
-
-def _has_nan(array: np.ndarray) -> bool:
-    return array.dtype.kind in "fcV" and bool(np.isnan(array).any())
-
-
-# ---- why something was compiled ---------------------------------------------------------------------------------
-
-
-def describe_call(f: Any, spec: Spec, args: tuple, kwargs: dict[str, Any], captures: Captures) -> dict[str, str]:
-    """The parts of a program's key, as text."""
-    parts = {"transform": _spec_text(spec)}
-    for leaf in take_apart(f, args, kwargs).leaves:
-        text = (
-            f"{leaf.type} {leaf.kind}" if leaf.kind != STATIC else f"static {type(leaf.value).__name__} {leaf.value!r}"
-        )
-        parts[f"argument {leaf.path}"] = text
-    for name, x in zip(captures.names, captures.leaves, strict=True):
-        kind, type_ = describe(x)
-        parts[f"captured {name}"] = f"{type_} {kind}"
-    parts["code and static captures"] = captures.describe()
-    return parts
-
-
-def _spec_text(spec: Spec) -> str:
-    options = {"wrt": spec.wrt, "has_aux": spec.has_aux or None, "cotangent": spec.cotangent or None}
-    shown = ", ".join(f"{k}={v!r}" for k, v in options.items() if v is not None)
-    return f"{'grad' if spec.gradient else 'jit'}({shown})"
-
-
-def difference(old: dict[str, str], new: dict[str, str]) -> list[str]:
-    """What differs between two keys, as lines `argument x: f64[3] ndarray -> f64[4] ndarray`."""
-    lines = []
-    for part in [*new, *[p for p in old if p not in new]]:
-        before, after = old.get(part, "absent"), new.get(part, "absent")
-        if before != after:
-            lines.append(f"{part}: {before} -> {after}" if len(before + after) < 200 else f"{part} changed")
-    return lines
-
-
-def explain_miss(entry: Entry, description: dict[str, str]) -> None:
-    """With `config.explain`: say on stderr what is compiled, and how its key differs from the nearest one there is."""
-    if not config.explain:
-        return
-    known = [p.description for v in entry.variants for p in v.programs.values()]
-    if not known:
-        print(f"lilith: compiling {entry.name} for the first time", file=sys.stderr)
-        return
-    lines = min((difference(old, description) for old in reversed(known)), key=len)
-    reason = "; ".join(lines) or "the program was evicted from the cache, or a static capture changed"
-    print(f"lilith: compiling {entry.name} again: {reason}", file=sys.stderr)
+    given = _cotangent_values(derivation, cotangent) if spec.cotangent else []
+    return run_interpreted(derivation, [*leaves, *derivation.hoisted, *given])
 
 
 def explain_cache(f: Callable[..., Any]) -> str:
@@ -333,49 +310,4 @@ def explain_cache(f: Callable[..., Any]) -> str:
        compiled because of argument x: f64[3] ndarray -> f64[4] ndarray
     """
     entry = _entries.get(id(anchor_of(f)))
-    programs = [p for v in entry.variants for p in v.programs.values()] if entry is not None else []
-    lines = [f"{function_name(f)}: {len(programs)} program{'s' if len(programs) != 1 else ''}"]
-    for i, program in enumerate(programs):
-        description = program.description
-        lines.append(f"{i + 1}. {description['transform']}")
-        lines += [f"   {k}: {v}" for k, v in description.items() if k.startswith(("argument", "captured"))]
-        if i:
-            changed = min((difference(p.description, description) for p in reversed(programs[:i])), key=len)
-            lines.append(f"   compiled because of {'; '.join(changed) or 'a static capture that changed'}")
-    return "\n".join(lines)
-
-
-def _warn_opaque(name: str, opaque: list[str]) -> None:
-    if name not in _warned_opaque:
-        _warned_opaque.add(name)
-        warnings.warn(
-            f"{name} reads {', '.join(opaque)}, whose changes cannot be seen: it is traced and compiled at every call; "
-            "pass it as an argument, or read what is needed from it outside of the function",
-            LilithWarning,
-            stacklevel=2,
-        )
-
-
-def warn_static_ints(entry: Entry, spec: Spec, f: Any, args: tuple, kwargs: dict[str, Any]) -> None:
-    """A Python int is static; one that changes at every call compiles at every call. After four, say so."""
-    leaves = take_apart(f, args, kwargs).leaves
-    keys = [(leaf.path, leaf.value if leaf.kind == STATIC else leaf.type) for leaf in leaves]
-    for i, leaf in enumerate(leaves):
-        if leaf.kind != STATIC or type(leaf.value) is not int:
-            continue
-        others = (
-            spec,
-            i,
-            *[tree.static_key(k) if not isinstance(k, TensorType) else k for j, (_, k) in enumerate(keys) if j != i],
-        )
-        seen = entry.static_ints.setdefault(others, set())
-        seen.add(leaf.value)
-        if len(seen) == 4:
-            source = user_source()
-            where = f" ({source.file}:{source.line})" if source is not None else ""
-            warnings.warn(
-                f"{entry.name} was compiled for {len(seen)} values of its int argument {leaf.path!r}{where}: ints are "
-                f"static; pass np.int64({leaf.path}) to make it data of one program",
-                LilithWarning,
-                stacklevel=2,
-            )
+    return explain.listing(function_name(f), entry.descriptions() if entry is not None else [])

@@ -15,7 +15,7 @@ from lilith.randomness import no_randomness
 from lilith.result import GradResult, Labels
 from lilith.signature import STATIC, Arguments, describe, leaf_key, take_apart
 from lilith.source import ArgumentError, DtypeError, GradientError, ShapeError, definition
-from lilith.trace import Recorded, Traced, trace_call
+from lilith.trace import Recorded, Traced, trace_call, uncovered
 from lilith.transform.reverse import reverse, structural_zeros
 from lilith.transform.simplify import remove_dead, simplify
 from lowering.runtime import ARRAY, JAX, PYTHON, SCALAR
@@ -107,12 +107,54 @@ def record(
 
     def run(tracers: list[Any]) -> Any:
         args, kwargs = arguments.rebuild(tracers[: len(dynamic)])
-        return substitute(f, captures, tracers[len(dynamic) :])(*args, **kwargs)
+        inner = substitute(f, captures, tracers[len(dynamic) :])
+        try:
+            return inner(*args, **kwargs)
+        except (TypeError, ValueError, RuntimeError) as error:
+            shown = uncovered(error)
+            needed = _captures_behind(shown, [t.value for t in tracers], len(dynamic), captures.names)
+            if needed:
+                raise NeedsContent(shown, needed) from None
+            raise shown from error.__cause__
 
     name = function_name(f)
     values = [leaf.value for leaf in dynamic] + list(captures.leaves) if concrete else None
     with no_randomness(captures.generators, name, definition(f)):
-        return trace_call(run, types, names, name, values, observe)
+        recorded = trace_call(run, types, names, name, values, observe)
+    if not captures.whole and any(isinstance(leaf, Traced) and leaf.constant for leaf in recorded.leaves):
+        raise NeedsContent(None, whole=True)
+    return recorded
+
+
+class NeedsContent(Exception):
+    """The trace must be done again with captures read in another way.
+
+    Arguments:
+        error: the user's error, for when it is no help.
+        names: captured inputs whose contents the function needs while it is traced (an array of indices, a number in an
+            `if`): they become part of the key.
+        whole: the result holds constants; they may come from attributes that no code names.
+    """
+
+    def __init__(self, error: Exception | None, names: frozenset[str] = frozenset(), whole: bool = False):
+        super().__init__(str(error))
+        self.error = error
+        self.names = names
+        self.whole = whole
+
+
+def _captures_behind(error: Exception, inputs: list[Value], arguments: int, names: Sequence[str]) -> frozenset[str]:
+    """The captured inputs that alone determine one of the arrays whose contents an error is about."""
+    found: set[str] = set()
+    for tracer in getattr(error, "tracers", ()):
+        needed = {tracer.value}
+        for node in reversed(tracer.recorder.nodes):
+            if not needed.isdisjoint(node.results):
+                needed.update(node.operands)
+        outer = {value for _, value in tracer.recorder.captured.values()}
+        if needed.isdisjoint(inputs[:arguments]) and needed.isdisjoint(outer):
+            found |= {name for name, x in zip(names, inputs[arguments:], strict=True) if x in needed}
+    return frozenset(found)
 
 
 def function_name(f: Any) -> str:

@@ -3,8 +3,10 @@
 from __future__ import annotations
 
 import warnings
-from collections.abc import Callable, Sequence
+from collections.abc import Sequence
 from typing import Any
+
+import numpy as np
 
 from lilith.derive import Derivation
 from lilith.ir.graph import Graph
@@ -33,46 +35,46 @@ def module_of(graph: Graph) -> Module:
 
 
 class Executable:
-    """A derivation, compiled.
+    """A derivation, compiled for leaves of certain types and kinds.
 
     Attributes:
-        run: `run(leaves, cotangent=())`: the user's result from the dynamic leaves of arguments and captures.
         derivation: the graph it runs, and how its outputs make up the result.
         description: the parts of its cache key as text, for `explain_cache`.
         used: whether it was used since the cache last looked.
+        fast_plan: the plan of the captures for which a warm path has been written (`lilith.fastpath`).
+        call: the compiled program.
+        groups: which leaves are joined to one input each (`pack_inputs`).
+        constants: what the graph's hoisted inputs are given.
+        places: where in the program's outputs the graph's outputs are.
+        wait: called with the outputs where NumPy inputs must have been read before the caller goes on; or None.
+        swapped: whether some leaves are not in native byte order.
     """
-
-    __slots__ = ("derivation", "description", "run", "used")
 
     def __init__(self, derivation: Derivation, leaves: Sequence[Any], description: dict[str, str]):
         self.derivation = derivation
         self.description = description
         self.used = True
-        self.run = _runner(derivation, leaves)
-        _warn_of_decay(derivation.graph, derivation.kinds)
+        self.fast_plan: Any = None
+        kinds = derivation.kinds
+        on_host = [i for i, x in enumerate(leaves) if describe(x)[0] != JAX]
+        graph, places = pack_outputs(derivation.graph, [i for i, kind in enumerate(kinds) if kind != JAX])
+        graph, self.groups = pack_inputs(graph, on_host)
+        self.places = [Place(*p) for p in places]
+        self.call = Loaded(module_of(graph)).call
+        self.constants = tuple(to_device(array) for array in derivation.hoisted)
+        # an array that the caller may change right after the call must have been read by then
+        self.wait = block_until_ready if JAX in kinds and on_host else None
+        self.swapped = any(isinstance(x, np.ndarray) and not x.dtype.isnative for x in leaves)
+        self._gather = gatherer(self.groups, leaves)
+        self._unpack = unpacker([y.type for y in derivation.graph.outputs], kinds, self.places)
+        _warn_of_decay(derivation.graph, kinds)
 
-
-def _runner(derivation: Derivation, leaves: Sequence[Any]) -> Callable[..., Any]:
-    """The function that runs a derivation on leaves of the same types and kinds as these."""
-    kinds = derivation.kinds
-    on_host = [i for i, x in enumerate(leaves) if describe(x)[0] != JAX]
-    graph, places = pack_outputs(derivation.graph, [i for i, kind in enumerate(kinds) if kind != JAX])
-    graph, groups = pack_inputs(graph, on_host)
-    call = Loaded(module_of(graph)).call
-    gather = gatherer(groups, leaves)
-    constants = tuple(to_device(array) for array in derivation.hoisted)
-    unpack = unpacker([y.type for y in derivation.graph.outputs], kinds, [Place(*p) for p in places])
-    # an array that the caller may change right after the call must have been read by then
-    wait = block_until_ready if JAX in kinds and on_host else None
-    assemble = derivation.assemble
-
-    def run(leaves: list[Any], cotangent: Sequence[Any] = ()) -> Any:
-        outputs = call(*gather(leaves), *constants, *cotangent)
-        if wait is not None:
-            wait(outputs)
-        return assemble(unpack(outputs))
-
-    return run
+    def run(self, leaves: list[Any], cotangent: Sequence[Any] = ()) -> Any:
+        """The user's result from the dynamic leaves of arguments and captures."""
+        outputs = self.call(*self._gather(leaves), *self.constants, *cotangent)
+        if self.wait is not None:
+            self.wait(outputs)
+        return self.derivation.assemble(self._unpack(outputs))
 
 
 def _warn_of_decay(graph: Graph, kinds: Sequence[str]) -> None:

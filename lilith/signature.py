@@ -101,6 +101,17 @@ def describe(leaf: Any) -> tuple[str, TensorType | None]:
     return ARRAY, TensorType(array.shape, array.dtype)
 
 
+def is_static(x: Any) -> bool:
+    """Whether an argument is one of Python's own static values."""
+    return x.__class__ in _STATIC_TYPES
+
+
+def is_plain(x: Any) -> bool:
+    """Whether a leaf is a NumPy array, jax.Array, number or static value of exactly such a class."""
+    cls = x.__class__
+    return cls in (_ndarray, ArrayImpl, float, complex) or cls in _NUMPY_SCALARS or cls in _STATIC_TYPES
+
+
 class Leaf(NamedTuple):
     """One leaf of a call's arguments.
 

@@ -6,6 +6,7 @@ import inspect
 import linecache
 import os
 import sys
+from collections.abc import Sequence
 from typing import Any
 
 from lilith.ir.graph import Source, _current
@@ -60,15 +61,17 @@ class LilithError(Exception):
         message: what is wrong, e.g. `add: f32[3] and f32[4] do not broadcast`.
         hint: the remedy.
         source: the user's line; without it the innermost frame of the user's code, or the line of the node in hand.
+        tracers: the traced arrays whose contents were asked for, if that is what is wrong.
     """
 
-    def __init__(self, message: str, *, hint: str = "", source: Source | None = None):
+    def __init__(self, message: str, *, hint: str = "", source: Source | None = None, tracers: Sequence[Any] = ()):
         if source is None:
             builder = _current.builder
             source = (builder.source if builder is not None else None) or user_source()
         self.message = message
         self.hint = hint
         self.source = source
+        self.tracers = tuple(tracers)
         super().__init__(message)
 
     def __str__(self) -> str:

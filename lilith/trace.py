@@ -209,7 +209,7 @@ def _describe(x: Any) -> str:
     return f"{type(x).__name__} {text if len(text) <= 40 else text[:37] + '...'}"
 
 
-def _uncovered(error: Exception) -> Exception:
+def uncovered(error: Exception) -> Exception:
     """Our error where NumPy has covered it with one of its own, as it does when an array element is assigned."""
     cause = error.__cause__
     if isinstance(error, LilithError) or not isinstance(cause, LilithError):
@@ -270,11 +270,7 @@ def trace_call(
         trace.concrete = {}
     with trace:
         tracers = [trace.input(t, None if concrete is None else concrete[i]) for i, t in enumerate(types)]
-        try:
-            result = function(tracers)
-        except (TypeError, ValueError) as error:
-            raise _uncovered(error) from error.__cause__
-        leaves, structure = tree.flatten(result)
+        leaves, structure = tree.flatten(function(tracers))
         outputs: list[Value] = []
         results: list[Any] = []
         trace.source = None

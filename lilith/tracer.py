@@ -43,7 +43,11 @@ def describe_types(*args: Any) -> str:
 
 
 def _no_value(tracer: Tracer, what: str, hint: str) -> NoReturn:
-    raise TraceError(f"{what} of a traced array ({tracer.value.type}): its value is not known while tracing", hint=hint)
+    raise TraceError(
+        f"{what} of a traced array ({tracer.value.type}): its value is not known while tracing",
+        hint=hint,
+        tracers=(tracer,),
+    )
 
 
 _BRANCH_HINT = (
@@ -173,6 +177,7 @@ class Tracer:
             f"a traced array ({self.value.type}) cannot become a plain ndarray",
             hint="np.array([x, y]), np.sum([x, y]): write np.stack([x, y]) first; math.sin(x): np.sin(x); "
             "a[i] = x on a plain ndarray: collect the parts and np.stack or np.concatenate them",
+            tracers=(self,),
         )
 
     def __setitem__(self, key: Any, item: Any) -> None:
@@ -210,30 +215,25 @@ class Tracer:
         if out is not None:
             _refuse_out(ufunc.__name__, out)
         if method == "__call__":
-            if ufunc not in UFUNCS:
-                unsupported(ufunc)
-            return UFUNCS[ufunc](*inputs, **kwargs)
+            return call_rule(UFUNCS.get(ufunc), ufunc, inputs, kwargs)
         if method == "outer":
             x, y = inputs
-            if ufunc not in UFUNCS:
-                unsupported(ufunc)
-            return UFUNCS[ufunc](FUNCTIONS[np.reshape](x, np.shape(x) + (1,) * np.ndim(y)), y, **kwargs)
+            column = FUNCTIONS[np.reshape](x, np.shape(x) + (1,) * np.ndim(y))
+            return call_rule(UFUNCS.get(ufunc), ufunc, (column, y), kwargs)
         table = {"reduce": REDUCTIONS, "accumulate": ACCUMULATIONS}.get(method)
         if table is None or ufunc not in table:
             raise UnsupportedError(
                 f"np.{ufunc.__name__}.{method} of traced arrays is not supported",
                 hint=f"write it with np.{ufunc.__name__}, indexing and np.sum",
+                tracers=tracers_in(*inputs),
             )
-        return table[ufunc](*inputs, **kwargs)
+        return call_rule(table[ufunc], ufunc, inputs, kwargs)
 
     def __array_function__(self, function: Any, types: Any, args: tuple, kwargs: dict[str, Any]) -> Any:
-        handler = FUNCTIONS.get(function)
-        if handler is None:
-            unsupported(function)
         out = kwargs.get("out")
         if out is not None:
             _refuse_out(function.__name__, out)
-        return handler(*args, **kwargs)
+        return call_rule(FUNCTIONS.get(function), function, args, kwargs)
 
     # ---- indexing and attributes; operators and methods follow the class
 
@@ -305,6 +305,28 @@ def _refuse_out(name: str, out: Any) -> NoReturn:
     )
 
 
+def tracers_in(*xs: Any) -> list[Tracer]:
+    """The tracers among arguments, in lists and tuples too."""
+    found: list[Tracer] = []
+    for x in xs:
+        if isinstance(x, Tracer):
+            found.append(x)
+        elif isinstance(x, (list, tuple)):
+            found += tracers_in(*x)
+    return found
+
+
+def call_rule(handler: Callable[..., Any] | None, function: Any, args: tuple, kwargs: dict[str, Any]) -> Any:
+    """A function's rule; where it has none or refuses, the error says which arrays were involved."""
+    try:
+        if handler is None:
+            unsupported(function)
+        return handler(*args, **kwargs)
+    except UnsupportedError as error:
+        error.tracers = error.tracers or tuple(tracers_in(*args, *kwargs.values()))
+        raise
+
+
 def unsupported(function: Any) -> NoReturn:
     """Raise the error for a NumPy function that has no rule here, naming those with a near name."""
     name = getattr(function, "__name__", str(function))
@@ -369,12 +391,9 @@ def _methods() -> None:
 
     def method(function: Any) -> Callable[..., Any]:
         def call(self: Tracer, *args: Any, **kwargs: Any) -> Any:
-            handler = FUNCTIONS.get(function)
-            if handler is None:
-                unsupported(function)
             if kwargs.get("out") is not None:
                 _refuse_out(function.__name__, kwargs["out"])
-            return handler(self, *args, **kwargs)
+            return call_rule(FUNCTIONS.get(function), function, (self, *args), kwargs)
 
         call.__name__ = function.__name__
         call.__doc__ = f"numpy.{function.__name__} of this array."

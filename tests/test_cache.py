@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import functools
 import gc
+import math
 import sys
 import threading
 import types
@@ -161,6 +162,77 @@ def test_helpers_in_other_modules():
         assert grad(f, X)[0] == 12.0
     finally:
         del sys.modules["other_module"]
+
+
+LIMIT = 1.0
+ROWS = np.array([0, 2])
+
+
+def test_captures_whose_values_steer_the_trace():
+    global LIMIT, ROWS
+    coefficients = [0.5, 2.0]
+
+    def f(x):
+        y = x[ROWS] if LIMIT > 0.5 else x * math.sqrt(2 * LIMIT)
+        for i in ROWS:
+            y = y + x[i]
+        return np.sum(y) + np.sum(np.array(coefficients) * x[:2]) + np.sum(np.sort(coefficients))
+
+    try:
+        check = lambda: np.testing.assert_allclose(grad(f, X)[0], f(X), rtol=1e-14)  # noqa: E731
+        check()
+        assert np.all(grad(f, X)[1][0] == [3.5, 2.0, 3.0])
+        ROWS = np.array([1, 2])
+        check()
+        ROWS[0] = 0
+        check()
+        LIMIT = 0.25
+        check()
+        coefficients[1] = 5.0
+        check()
+    finally:
+        LIMIT, ROWS = 1.0, np.array([0, 2])
+
+
+class Counter:
+    def __init__(self):
+        self.total, self.seen = np.zeros(3), 0
+
+
+def test_a_returned_capture_is_whole_and_fresh():
+    counter = Counter()
+    f = jit(lambda x: (x + 1.0, counter))
+    assert f(X)[1].seen == 0 and np.all(f(X)[1].total == 0)
+    counter.seen, counter.total = 5, np.ones(3)
+    assert f(X)[1].seen == 5 and np.all(f(X)[1].total == 1)
+
+
+def test_warm_paths_of_several_signatures_take_turns():
+    weights = [np.ones(3), 2.0]
+
+    def f(x, scale, mode="a", n=2):
+        return np.sum(x * weights[0][: x.shape[0]]) * scale * weights[1] * (n if mode == "a" else -n)
+
+    calls = [
+        ((X, 2.0), {}),
+        ((X[:2], 2.0), {}),
+        ((X.astype(np.float32), 2.0), {}),
+        ((X, np.float64(2.0)), {}),
+        ((X, 2.0, "b"), {}),
+        ((X, 2.0, "a", 3), {}),
+        ((X, 2.0), {"n": 3}),
+        ((X.reshape(3, 1), 2.0), {}),
+        ((X.astype(">f8"), 2.0), {}),
+        ((X[::-1], 2.0), {}),
+        ((X[:, None][:, 0], 2.0), {}),
+    ]
+    for round in range(4):
+        for args, kwargs in calls:
+            value, g = grad(f, *args, **kwargs)
+            np.testing.assert_allclose(value, f(*args, **kwargs), rtol=1e-6)
+            assert g[0].shape == args[0].shape and g[0].flags.writeable
+            assert type(g[1]) is type(args[1])
+        weights[0], weights[1] = weights[0] + 1.0, weights[1] + 1.0 + round
 
 
 def test_static_arguments_are_part_of_the_key():
@@ -350,7 +422,7 @@ def test_interpreted_runs():
         grad(f, X)
         assert len(seen) == 2
         line = f.__code__.co_firstlineno + 1
-        with pytest.warns(lilith.LilithWarning, match=rf"first NaN appears in log.*test_cache.py:{line}"):
+        with pytest.warns(lilith.LilithWarning, match=rf"first NaN appears in log.*test_cache\.py:{line}"):
             grad(f, np.array([1.0, -1.0, 2.0]))
     finally:
         lilith.config.interpret = False

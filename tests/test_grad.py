@@ -130,6 +130,15 @@ def test_arguments_are_never_changed():
     np.testing.assert_array_equal(x, np.arange(3.0))
 
 
+def test_numpy_scalars_made_inside_of_the_function():
+    def f(x):
+        return np.sum(x * x[0]) + np.float64(2.0) * np.sum(x) + np.sum(x) * np.float64(3.0) - np.float64(1.0)
+
+    for _ in range(2):  # operand types that were met before take another way through the tracer
+        value, g = value_and_grad(lambda x: f(x) + f(x))(np.ones(2))
+        assert value == 2 * 11.0 and np.all(g[0] == [16.0, 12.0])
+
+
 # ---- structures -------------------------------------------------------------------------------------------------------
 
 

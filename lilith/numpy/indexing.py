@@ -188,6 +188,7 @@ def _traced(k: Tracer) -> Any:
     raise UnsupportedError(
         f"indexing with a traced array ({k.value.type}), whose contents are not known while tracing",
         hint="choose with np.where(mask, x, y), slice with Python ints, or pass the index as a Python int",
+        tracers=(k,),
     )
 
 

@@ -166,8 +166,8 @@ class Ufunc:
 
         def call(x: Any, y: Any) -> Any:
             trace = current_trace()
-            x = x.value if type(x) is Tracer and x.trace is trace else operand(x)
-            y = y.value if type(y) is Tracer and y.trace is trace else operand(y)
+            x = x.value if type(x) is Tracer and x.recorder is trace else operand(x)
+            y = y.value if type(y) is Tracer and y.recorder is trace else operand(y)
             x_type = x.type if type(x) is Value else type_of(x)
             y_type = y.type if type(y) is Value else type_of(y)
             found = plain.get((x_type, y_type))
@@ -175,9 +175,9 @@ class Ufunc:
                 result = self(x, y)
                 return Tracer(result, trace) if type(result) is Value else tuple([Tracer(z, trace) for z in result])
             primitive, common = found
-            if x_type is not common:
+            if x_type is not common or type(x) is not Value:
                 x = adapt(x, common.dtype, common.shape)
-            if y_type is not common:
+            if y_type is not common or type(y) is not Value:
                 y = adapt(y, common.dtype, common.shape)
             return Tracer(trace.emit(primitive, (x, y), {}), trace)
 

@@ -1,0 +1,51 @@
+"""Interpreted runs (`config.interpret`): node by node in NumPy, with a look for the first NaN."""
+
+from __future__ import annotations
+
+import warnings
+from collections.abc import Sequence
+from typing import Any
+
+import numpy as np
+
+from lilith.derive import Derivation
+from lilith.ir.interpret import interpret
+from lilith.ir.type import TensorType
+from lilith.source import LilithWarning
+from lowering.carrier import to_device
+from lowering.runtime import JAX, PYTHON, SCALAR
+
+
+def run_interpreted(derivation: Derivation, values: Sequence[Any]) -> Any:
+    """The user's result, from the values of the graph's inputs."""
+    outputs = interpret(derivation.graph, values, NanFinder())
+    return derivation.assemble([_as_kind(y, k) for y, k in zip(outputs, derivation.kinds, strict=True)])
+
+
+def _as_kind(array: np.ndarray, kind: str) -> Any:
+    if kind == PYTHON:
+        return array.item()
+    if kind == SCALAR:
+        return array[()]
+    return to_device(array) if kind == JAX else np.array(array)
+
+
+class NanFinder:
+    """Warns of the first node that makes a NaN out of operands without one."""
+
+    def __init__(self) -> None:
+        self.found = False
+
+    def __call__(self, node: Any, operands: tuple, results: tuple) -> None:
+        if self.found or not any(_has_nan(y) for y in results) or any(_has_nan(x) for x in operands):
+            return
+        self.found = True
+        where = ""
+        if node.source is not None:
+            where = f" at {node.source.file}:{node.source.line} in {node.source.function}"
+        given = ", ".join(repr(TensorType(x.shape, x.dtype)) for x in operands)
+        warnings.warn(f"the first NaN appears in {node.primitive.name}({given}){where}", LilithWarning, stacklevel=2)
+
+
+def _has_nan(array: np.ndarray) -> bool:
+    return array.dtype.kind in "fcV" and bool(np.isnan(array).any())
