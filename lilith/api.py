@@ -5,11 +5,14 @@ from __future__ import annotations
 import functools
 import inspect
 from collections.abc import Callable
+from types import FunctionType
 from typing import Any
 
 from lilith import tree
-from lilith.compile import run, with_captures
+from lilith.compile import fast_paths, fast_paths_of, run, with_captures
+from lilith.config import config
 from lilith.derive import Spec, derive, function_name, raw_graph
+from lilith.fastpath import MISS
 from lilith.ir.graph import Graph
 from lilith.ops import control
 from lilith.result import GradResult
@@ -19,6 +22,7 @@ from lilith.tracer import Tracer
 
 _GRAD = Spec(gradient=True)
 _JIT = Spec(gradient=False)
+_GRAD_ID = id(_GRAD)
 _specs: dict[Spec, Spec] = {}
 
 
@@ -95,7 +99,11 @@ def grad(
     if wrt is None and cotangent is None and not has_aux:
         if not callable(f):
             _check_function(f)
-        return run(f, _GRAD, args, kwargs)
+        found = fast_paths.get((id(f.__code__), _GRAD_ID)) if f.__class__ is FunctionType else None
+        if found is None or kwargs or config.interpret:
+            return run(f, _GRAD, args, kwargs)
+        result = found.first(f, args)
+        return result if result is not MISS else found.call(f, _GRAD, args)
     spec = _spec(f, wrt, has_aux, cotangent is not None)
     _check_options(f, wrt=wrt is not None, has_aux=has_aux, cotangent=cotangent is not None)
     return run(f, spec, args, kwargs, cotangent)
@@ -111,10 +119,14 @@ def value_and_grad(
     (9.0, GradResult(1))
     """
     spec = _spec(f, wrt, has_aux, cotangent is not None)
+    found = fast_paths_of(f, spec)
 
     @functools.wraps(f, updated=())
     def gradient(*args: Any, **kwargs: Any) -> tuple[Any, GradResult]:
-        return run(f, spec, args, kwargs, cotangent)
+        if kwargs or config.interpret or cotangent is not None:
+            return run(f, spec, args, kwargs, cotangent)
+        result = found.first(f, args)
+        return result if result is not MISS else found.call(f, spec, args)
 
     return gradient
 
@@ -130,10 +142,14 @@ def jit(f: Callable[..., Any]) -> Callable[..., Any]:
     {'twice': array([0., 2., 4.])}
     """
     _check_function(f)
+    found = fast_paths_of(f, _JIT)
 
     @functools.wraps(f, updated=())
     def compiled(*args: Any, **kwargs: Any) -> Any:
-        return run(f, _JIT, args, kwargs)
+        if kwargs or config.interpret:
+            return run(f, _JIT, args, kwargs)
+        result = found.first(f, args)
+        return result if result is not MISS else found.call(f, _JIT, args)
 
     return compiled
 

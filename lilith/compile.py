@@ -29,6 +29,8 @@ from lilith.trace import current_trace, is_tracing
 from lilith.tracer import Tracer
 from lowering import carrier
 
+_MAX_FAST = 4
+
 
 class Variant:
     """One function with one state of its static captures: its programs, and how its captures are read.
@@ -51,6 +53,47 @@ class Variant:
         self.building: dict[tuple, threading.RLock] = {}
 
 
+_Fast = Callable[[Any, tuple], Any]
+
+
+def _no_fast_path(f: Any, args: tuple) -> Any:
+    return MISS
+
+
+class FastPaths:
+    """The warm paths for one code object and one Spec, the latest first.
+
+    Attributes:
+        first: the one to try; `others` are those after it.
+    """
+
+    __slots__ = ("_pairs", "first", "others")
+
+    def __init__(self) -> None:
+        self._set(())
+
+    def _set(self, pairs: tuple[tuple[Executable, _Fast], ...]) -> None:
+        self._pairs = pairs[:_MAX_FAST]
+        functions = [function for _, function in self._pairs]
+        self.others: tuple[_Fast, ...] = tuple(functions[1:])
+        self.first: _Fast = functions[0] if functions else _no_fast_path
+
+    def add(self, program: Executable, function: _Fast) -> None:
+        self.drop(program)
+        self._set(((program, function), *self._pairs))
+
+    def drop(self, program: Any) -> None:
+        self._set(tuple([pair for pair in self._pairs if pair[0] is not program]))
+
+    def call(self, f: Any, spec: Spec, args: tuple) -> Any:
+        """What `first` has missed."""
+        for fast in self.others:
+            result = fast(f, args)
+            if result is not MISS:
+                return result
+        return run(f, spec, args, {})
+
+
 class Entry:
     """Everything known about one code object; fresh closures of the same code share it.
 
@@ -58,7 +101,7 @@ class Entry:
         anchor: the code object; it is held, so that its id stays its own.
         name: of the function, for texts.
         variants: the one used last comes first.
-        fast: generated warm paths by the id of their Spec, each with the program that it runs.
+        fast: by the id of a Spec, the generated warm paths and the programs that they run (`runner` holds these lists).
         pinned, whole: how captures must be read (`lilith.captures.scan`), as traces found out.
         static_ints: which values static int arguments have had.
     """
@@ -69,7 +112,7 @@ class Entry:
         self.anchor = anchor
         self.name = name
         self.variants: list[Variant] = []
-        self.fast: dict[int, list[tuple[Executable, Callable[[Any, tuple], Any]]]] = {}
+        self.fast: dict[int, FastPaths] = {}
         self.pinned: frozenset[str] = frozenset()
         self.whole = False
         self.static_ints: dict[tuple, set[int]] = {}
@@ -86,10 +129,11 @@ class Entry:
 
 
 _entries: dict[int, Entry] = {}
+fast_paths: dict[tuple[int, int], FastPaths] = {}
+"""The warm paths by the ids of code object and Spec: what `grad` looks at before anything else."""
 _lock = threading.Lock()
 _order: deque[tuple[Entry, Variant, dict, tuple]] = deque()
 _MAX_VARIANTS = 64
-_MAX_FAST = 4
 
 
 def anchor_of(f: Any) -> Any:
@@ -104,17 +148,26 @@ def anchor_of(f: Any) -> Any:
     return code if code is not None else f
 
 
+def fast_paths_of(f: Any, spec: Spec) -> FastPaths:
+    """The warm paths for a function; there may be none yet."""
+    entry = _entry(f)
+    with _lock:
+        return _fast_paths(entry, spec)
+
+
+def _fast_paths(entry: Entry, spec: Spec) -> FastPaths:
+    found = entry.fast.get(id(spec))
+    if found is None:
+        found = entry.fast[id(spec)] = fast_paths[id(entry.anchor), id(spec)] = FastPaths()
+    return found
+
+
 def run(f: Callable[..., Any], spec: Spec, args: tuple, kwargs: dict[str, Any], cotangent: Any = None) -> Any:
     """Answer one call: with the compiled program there is, or with a new one."""
     if config.interpret:
         return with_captures(f, lambda captures: _interpret(f, spec, args, kwargs, cotangent, captures))
     entry = _entries.get(id(f.__code__ if f.__class__ is types.FunctionType else anchor_of(f)))
     if entry is not None:
-        if not kwargs:
-            for _, fast in entry.fast.get(id(spec), ()):
-                result = fast(f, args)
-                if result is not MISS:
-                    return result
         found = _find(entry, f, spec, args, kwargs, cotangent)
         if found is not None:
             program, leaves = found
@@ -240,11 +293,14 @@ def _evict() -> None:
         _order.append((entry, variant, table, full))
         return
     table.pop(full, None)
-    entry.fast = {spec: [pair for pair in pairs if pair[0] is not made] for spec, pairs in entry.fast.items()}
+    for fast in entry.fast.values():
+        fast.drop(made)
     if not variant.programs and not variant.derivations:
         entry.variants = [v for v in entry.variants if v is not variant]
     if not entry.variants and _entries.get(id(entry.anchor)) is entry:
         del _entries[id(entry.anchor)]
+        for spec in entry.fast:
+            fast_paths.pop((id(entry.anchor), spec), None)
 
 
 def _remember_fast(
@@ -255,8 +311,7 @@ def _remember_fast(
     fast = fast_path(program, variant.plan.read, args, captured)
     if fast is not None:
         with _lock:
-            others = [pair for pair in entry.fast.get(id(spec), ()) if pair[0] is not program]
-            entry.fast[id(spec)] = [(program, fast), *others][:_MAX_FAST]
+            _fast_paths(entry, spec).add(program, fast)
 
 
 def _inline(derivation: Derivation, leaves: list[Any], cotangent: Any) -> Any:

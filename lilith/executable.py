@@ -42,7 +42,7 @@ class Executable:
         description: the parts of its cache key as text, for `explain_cache`.
         used: whether it was used since the cache last looked.
         fast_plan: the plan of the captures for which a warm path has been written (`lilith.fastpath`).
-        call: the compiled program.
+        call, jitted: the compiled program; `jitted` is to be called in the scope of `carrier.enter_x64`.
         groups: which leaves are joined to one input each (`pack_inputs`).
         constants: what the graph's hoisted inputs are given.
         places: where in the program's outputs the graph's outputs are.
@@ -60,7 +60,8 @@ class Executable:
         graph, places = pack_outputs(derivation.graph, [i for i, kind in enumerate(kinds) if kind != JAX])
         graph, self.groups = pack_inputs(graph, on_host)
         self.places = [Place(*p) for p in places]
-        self.call = Loaded(module_of(graph)).call
+        loaded = Loaded(module_of(graph))
+        self.call, self.jitted = loaded.call, loaded.jitted
         self.constants = tuple(to_device(array) for array in derivation.hoisted)
         # an array that the caller may change right after the call must have been read by then
         self.wait = block_until_ready if JAX in kinds and on_host else None

@@ -17,7 +17,7 @@ from lilith.executable import Executable
 from lilith.result import GradResult
 from lilith.signature import is_plain, is_static
 from lilith.trace import Traced
-from lowering.carrier import ArrayImpl
+from lowering.carrier import ArrayImpl, enter_x64, leave_x64
 from lowering.runtime import JAX, PYTHON, SCALAR
 
 MISS: Any = object()
@@ -30,7 +30,7 @@ class _Writer:
     def __init__(self) -> None:
         self.lines: list[str] = []
         self.names: dict[str, Any] = {"MISS": MISS, "asarray": np.asarray, "concatenate": np.concatenate}
-        self.names |= {"array": np.array, "GradResult": GradResult}
+        self.names |= {"array": np.array, "GradResult": GradResult, "enter": enter_x64, "leave": leave_x64}
 
     def name(self, value: Any) -> str:
         """A name for an object."""
@@ -46,9 +46,11 @@ class _Writer:
         cls = self.name(type(example))
         if type(example) in (np.ndarray, ArrayImpl):
             shape, dtype = self.name(example.shape), self.name(np.dtype(example.dtype))
+            # a jax.Array's own shape and dtype are Python properties that look at its aval
+            t = f"{x}.aval" if type(example) is ArrayImpl else x
             self.line(
-                f"if {x}.__class__ is not {cls} or {x}.shape != {shape} or "
-                f"({x}.dtype is not {dtype} and {x}.dtype != {dtype}): return MISS"
+                f"if {x}.__class__ is not {cls} or {t}.shape != {shape} or "
+                f"({t}.dtype is not {dtype} and {t}.dtype != {dtype}): return MISS"
             )
         elif is_static(example):
             self.line(f"if {x}.__class__ is not {cls} or {x} != {self.name(example)}: return MISS")
@@ -93,7 +95,11 @@ def fast_path(
         w.check(x, example)
     dynamic = [x for x, example in zip(names, args, strict=True) if not is_static(example)] + inner
     w.line(f"{w.name(program)}.used = True")
-    w.line(f"outputs = {w.name(program.call)}({', '.join(_inputs(w, program, dynamic, leaves))})")
+    w.line("previous = enter()")
+    w.line("try:")
+    w.line(f"    outputs = {w.name(program.jitted)}({', '.join(_inputs(w, program, dynamic, leaves))})")
+    w.line("finally:")
+    w.line("    leave(previous)")
     if program.wait is not None:
         w.line(f"{w.name(program.wait)}(outputs)")
     _results(w, program)
@@ -101,10 +107,9 @@ def fast_path(
 
 
 def _plain_results(derivation: Derivation) -> bool:
-    """Whether the result is one array and the gradients are arrays or None."""
+    """Whether the result is one array and the gradients, if any, are arrays or None."""
     return (
-        derivation.labels is not None
-        and derivation.value_structure is LEAF
+        derivation.value_structure is LEAF
         and isinstance(derivation.value_leaves[0], Traced)
         and all(entry is None or isinstance(entry, int) for entry in derivation.entries)
     )
@@ -148,5 +153,8 @@ def _results(w: _Writer, program: Executable) -> None:
             shape = f".reshape({y.shape})" if len(y.shape) != 1 else ""
             found.append(f"b{place.output}[{w.name(slice(start, start + y.type.size))}]{shape}")
     value = found[derivation.value_leaves[0].index]
+    if derivation.labels is None:
+        w.line(f"return {value}")
+        return
     entries = ", ".join("None" if entry is None else found[entry] for entry in derivation.entries)
     w.line(f"return {value}, GradResult([{entries}], {w.name(derivation.labels)})")

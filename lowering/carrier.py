@@ -8,6 +8,7 @@ token: JAX keeps parameters alive in its caches, and must not keep our graphs.
 from __future__ import annotations
 
 import dataclasses
+import functools
 import inspect
 import itertools
 import keyword
@@ -38,8 +39,9 @@ JaxTracer = jax.core.Tracer
 block_until_ready = jax.block_until_ready
 versions = {"jax": jax.__version__, "jaxlib": jax.lib.__version__}
 
-_swap_x64 = _config.enable_x64.swap_local
-_set_x64 = _config.enable_x64.set_local
+enter_x64: Callable[[], Any] = functools.partial(_config.enable_x64.swap_local, True)
+"""Turn on 64-bit types for this thread; returns what `leave_x64` needs to put things back."""
+leave_x64: Callable[[Any], None] = _config.enable_x64.set_local
 
 
 class Module(NamedTuple):
@@ -173,11 +175,11 @@ def bind(module: Module, args: Sequence[Any]) -> list[Any]:
         _bound[token] = module
         while len(_bound) > _BOUND_LIMIT:
             _bound.popitem(last=False)
-    previous = _swap_x64(True)
+    previous = enter_x64()
     try:
         return list(_primitive.bind(*args, token=token))
     finally:
-        _set_x64(previous)
+        leave_x64(previous)
 
 
 class Loaded:
@@ -204,11 +206,11 @@ class Loaded:
         weakref.finalize(program, _modules.pop, token, None)
 
         def call(*args: Any) -> list[Any]:
-            previous = _swap_x64(True)
+            previous = enter_x64()
             try:
                 return jitted(*args)
             finally:
-                _set_x64(previous)
+                leave_x64(previous)
 
         self.call = call
 
@@ -227,20 +229,20 @@ def _signature(names: Sequence[str]) -> inspect.Signature:
 def lower_ahead(module: Module, types: Sequence[TensorType]) -> Any:
     """JAX's Lowered object of a module for arguments of these types; its `compile()` gives the Compiled one."""
     loaded = Loaded(module)
-    previous = _swap_x64(True)
+    previous = enter_x64()
     try:
         return loaded.jitted.lower(*[jax.ShapeDtypeStruct(t.shape, t.dtype) for t in types])
     finally:
-        _set_x64(previous)
+        leave_x64(previous)
 
 
 def call_ahead(executable: Any, args: Sequence[Any]) -> list[Any]:
     """Call what `lower_ahead(...).compile()` gave."""
-    previous = _swap_x64(True)
+    previous = enter_x64()
     try:
         return executable(*args)
     finally:
-        _set_x64(previous)
+        leave_x64(previous)
 
 
 _contexts = threading.local()
@@ -264,11 +266,11 @@ def pretty(text: str, locations: bool = False) -> str:
 
 def to_device(array: np.ndarray) -> Any:
     """A jax.Array of exactly this dtype on the default device."""
-    previous = _swap_x64(True)
+    previous = enter_x64()
     try:
         return jax.device_put(array)
     finally:
-        _set_x64(previous)
+        leave_x64(previous)
 
 
 def devices() -> list[Any]:
