@@ -8,11 +8,13 @@ from collections.abc import Callable
 from types import FunctionType
 from typing import Any
 
+import numpy as np
+
 from lilith import tree
+from lilith.callpath import MISS
 from lilith.compile import fast_paths, fast_paths_of, run, with_captures
 from lilith.config import config
 from lilith.derive import Spec, derive, function_name, raw_graph
-from lilith.fastpath import MISS
 from lilith.ir.graph import Graph
 from lilith.ops import control
 from lilith.result import GradResult
@@ -33,6 +35,10 @@ def _spec(f: Callable[..., Any], wrt: Any, has_aux: bool, cotangent: bool) -> Sp
         return _GRAD
     if isinstance(wrt, list):
         wrt = tuple(wrt)
+    if not isinstance(wrt, (int, np.integer, str, tuple, type(None))) or isinstance(wrt, bool):
+        raise ArgumentError(
+            f"wrt={wrt!r}: takes an argument's index, its name or a tuple of them", hint="e.g. wrt=(0, 'scale')"
+        )
     spec = Spec(True, wrt, bool(has_aux), cotangent)
     return _specs.setdefault(spec, spec)
 

@@ -12,17 +12,17 @@ import functools
 import threading
 import types
 from collections import deque
-from collections.abc import Callable
+from collections.abc import Callable, Iterator
 from typing import Any
 
 import numpy as np
 
 from lilith import explain
+from lilith.callpath import MISS, fast_path
 from lilith.captures import Captures, scan
 from lilith.config import config
 from lilith.derive import Derivation, NeedsContent, Spec, cotangent_key, cotangent_leaves, derive, function_name
 from lilith.executable import Executable, module_of
-from lilith.fastpath import MISS, fast_path
 from lilith.interpreted import run_interpreted
 from lilith.signature import leaf_key, sign
 from lilith.trace import current_trace, is_tracing
@@ -171,7 +171,7 @@ def run(f: Callable[..., Any], spec: Spec, args: tuple, kwargs: dict[str, Any], 
         found = _find(entry, f, spec, args, kwargs, cotangent)
         if found is not None:
             program, leaves = found
-            program.used = True
+            program.recent = True
             return program.run(leaves, _cotangent_values(program.derivation, cotangent) if spec.cotangent else ())
     return with_captures(f, lambda captures: _miss(f, spec, args, kwargs, cotangent, captures))
 
@@ -203,7 +203,7 @@ def _cotangent_values(derivation: Derivation, cotangent: Any) -> list[Any]:
     leaves = cotangent_leaves(cotangent)
     inputs = derivation.graph.inputs[len(derivation.graph.inputs) - len(leaves) :]
     return [
-        x.dtype.type(leaf) if isinstance(leaf, (float, complex)) else leaf
+        leaf if isinstance(leaf, (carrier.Array, carrier.JaxTracer, Tracer)) else np.asarray(leaf, dtype=x.dtype)
         for x, leaf in zip(inputs, leaves, strict=True)
     ]
 
@@ -224,8 +224,23 @@ def _entry(f: Any) -> Entry:
     with _lock:
         entry = _entries.get(id(anchor))
         if entry is None:
+            if len(_entries) > 2 * config.cache_size:
+                _forget_empty_entries()
             entry = _entries[id(anchor)] = Entry(anchor, function_name(f))
         return entry
+
+
+def _forget_empty_entries() -> None:
+    """Functions that were looked at but have nothing compiled (any more)."""
+    for entry in list(_entries.values()):
+        if not any(v.programs or v.derivations or v.building for v in entry.variants):
+            _forget(entry)
+
+
+def _forget(entry: Entry) -> None:
+    _entries.pop(id(entry.anchor), None)
+    for spec in entry.fast:
+        fast_paths.pop((id(entry.anchor), spec), None)
 
 
 def _miss(f: Any, spec: Spec, args: tuple, kwargs: dict[str, Any], cotangent: Any, captures: Captures) -> Any:
@@ -247,13 +262,14 @@ def _miss(f: Any, spec: Spec, args: tuple, kwargs: dict[str, Any], cotangent: An
         return (_inline if inside else _bind)(derivation, leaves, cotangent)
     # inside of a trace no lock is taken: waiting there for a build of another thread could wait for ever
     lock = contextlib.nullcontext() if is_tracing() else variant.building.setdefault(full, threading.RLock())
-    with lock:
+    with lock, _removed_after(variant.building, full):
         program = variant.programs.get(full)
         if program is None:
             derivation = derive(f, spec, args, kwargs, captures, cotangent)
             if derivation.outer:
                 return _inline(derivation, leaves, cotangent)
-            program = Executable(derivation, leaves, explain.describe_call(f, spec, args, kwargs, captures))
+            description = explain.describe_call(f, spec, args, kwargs, captures)
+            program = Executable(derivation, leaves, cotangent_leaves(cotangent) if spec.cotangent else (), description)
             if config.explain:
                 explain.explain_miss(entry.name, entry.descriptions(), program.description)
         result = program.run(leaves, _cotangent_values(program.derivation, cotangent) if spec.cotangent else ())
@@ -261,9 +277,16 @@ def _miss(f: Any, spec: Spec, args: tuple, kwargs: dict[str, Any], cotangent: An
             explain.warn_opaque(entry.name, captures.opaque)
         elif full not in variant.programs:
             _remember(entry, variant, variant.programs, full, program)
-        variant.building.pop(full, None)
     explain.warn_static_ints(entry.name, entry.static_ints, spec, f, args, kwargs)
     return result
+
+
+@contextlib.contextmanager
+def _removed_after(table: dict[tuple, Any], key: tuple) -> Iterator[None]:
+    try:
+        yield
+    finally:
+        table.pop(key, None)
 
 
 def _variant(entry: Entry, captures: Captures) -> Variant:
@@ -285,22 +308,21 @@ def _remember(entry: Entry, variant: Variant, table: dict[tuple, Any], full: tup
 
 
 def _evict() -> None:
-    """Second chance: a program used since the last look goes to the end of the line once more."""
+    """Second chance: a program used since the last look goes to the end of the line once more; one with a warm path
+    loses that first, so that its next use is seen."""
     entry, variant, table, full = _order.popleft()
     made = table.get(full)
-    if isinstance(made, Executable) and made.used:
-        made.used = False
+    for fast in entry.fast.values():
+        fast.drop(made)
+    if isinstance(made, Executable) and made.recent:
+        made.recent, made.fast_plan = False, None
         _order.append((entry, variant, table, full))
         return
     table.pop(full, None)
-    for fast in entry.fast.values():
-        fast.drop(made)
     if not variant.programs and not variant.derivations:
         entry.variants = [v for v in entry.variants if v is not variant]
     if not entry.variants and _entries.get(id(entry.anchor)) is entry:
-        del _entries[id(entry.anchor)]
-        for spec in entry.fast:
-            fast_paths.pop((id(entry.anchor), spec), None)
+        _forget(entry)
 
 
 def _remember_fast(
@@ -308,7 +330,7 @@ def _remember_fast(
 ) -> None:
     """Write the warm path of a program that is used a second time, once per plan of its captures."""
     program.fast_plan = variant.plan
-    fast = fast_path(program, variant.plan.read, args, captured)
+    fast = fast_path(program.layout, program.derivation, variant.plan.read, args, captured)
     if fast is not None:
         with _lock:
             _fast_paths(entry, spec).add(program, fast)

@@ -9,9 +9,9 @@ import numpy as np
 
 from lilith import tree
 from lilith.captures import Captures, substitute
-from lilith.ir.graph import Graph, Node, Source, Value, fill_like
+from lilith.ir.graph import Graph, Source, Value, fill_like
 from lilith.ir.type import TensorType, dtype_name, is_inexact, kind
-from lilith.randomness import no_randomness
+from lilith.randomness import without_randomness
 from lilith.result import GradResult, Labels
 from lilith.signature import STATIC, Arguments, describe, leaf_key, take_apart
 from lilith.source import ArgumentError, DtypeError, GradientError, ShapeError, definition
@@ -98,7 +98,6 @@ def record(
     arguments: Arguments,
     captures: Captures,
     concrete: bool = False,
-    observe: Callable[[Node, tuple, tuple], None] | None = None,
 ) -> Recorded:
     """Trace f on tracers in place of the arguments' and the captures' dynamic leaves."""
     dynamic = [leaf for leaf in arguments.leaves if leaf.kind != STATIC]
@@ -119,8 +118,9 @@ def record(
 
     name = function_name(f)
     values = [leaf.value for leaf in dynamic] + list(captures.leaves) if concrete else None
-    with no_randomness(captures.generators, name, definition(f)):
-        recorded = trace_call(run, types, names, name, values, observe)
+    recorded = without_randomness(
+        lambda: trace_call(run, types, names, name, values), captures.generators, name, definition(f)
+    )
     if not captures.whole and any(isinstance(leaf, Traced) and leaf.constant for leaf in recorded.leaves):
         raise NeedsContent(None, whole=True)
     return recorded
@@ -169,12 +169,12 @@ def derive(
     kwargs: dict[str, Any],
     captures: Captures,
     cotangent: Any = None,
-    **interpreted: Any,
+    concrete: bool = False,
 ) -> Derivation:
     """The derivation of one call. Raises LilithError where the program or the arguments are wrong."""
     arguments = take_apart(f, args, kwargs)
     wanted = _wanted_leaves(f, spec, arguments) if spec.gradient else []
-    recorded = record(f, arguments, captures, **interpreted)
+    recorded = record(f, arguments, captures, concrete)
     graph = recorded.graph
     dynamic = [leaf for leaf in arguments.leaves if leaf.kind != STATIC]
     values, structure = _split_aux(f, spec, recorded)
@@ -185,7 +185,8 @@ def derive(
         )
     main = [leaf.index for leaf in values if isinstance(leaf, Traced)]
     if spec.cotangent:
-        _check_cotangent(f, cotangent, spec, recorded, main)
+        whole_value = tree.unflatten(recorded.structure, list(range(len(recorded.leaves))))
+        _check_cotangent(f, cotangent, whole_value[0] if spec.has_aux else whole_value, recorded)
     else:
         _check_scalar(f, graph, values, main)
     differentiated = graph.with_outputs([graph.outputs[i] for i in main])
@@ -349,28 +350,38 @@ def _check_scalar(f: Callable[..., Any], graph: Graph, values: list[Any], main: 
         )
 
 
-def _check_cotangent(f: Callable[..., Any], cotangent: Any, spec: Spec, recorded: Recorded, main: list[int]) -> None:
-    """A cotangent has the value's structure, shapes and dtypes."""
-    name, source = function_name(f), gradient_source(recorded.graph)
-    outputs = [recorded.graph.outputs[i].type for i in main]
-    leaves, _ = tree.flatten(cotangent)
-    leaves = [leaf for leaf in leaves if tree.is_dynamic(leaf)]
-    expected = [t for t in outputs if is_inexact(t.dtype)]
-    types = [describe(leaf)[1] for leaf in leaves]
-    if len(types) != len(expected):
+def _check_cotangent(f: Callable[..., Any], cotangent: Any, value: Any, recorded: Recorded) -> None:
+    """A cotangent has the value's structure, with arrays of its shapes and dtypes, None for what has no derivative.
+
+    `value` is the result's structure with the positions of its leaves in `recorded.leaves`.
+    """
+    graph = recorded.graph
+    name, source = function_name(f), gradient_source(graph)
+    positions, structure = tree.flatten(value)
+    given, given_structure = tree.flatten(cotangent)
+    if given_structure != structure:
         raise ArgumentError(
-            f"cotangent of {name}: it has {len(types)} arrays, the value has {len(expected)} ({expected})",
-            hint="give a cotangent of the value's structure",
+            f"cotangent of {name}: its structure {given_structure} is not the value's, {structure}",
+            hint="give an array for an array, a dict with the same keys in the same order for a dict, and so on",
             source=source,
         )
-    for got, want in zip(types, expected, strict=True):
-        if got.shape != want.shape:
+    for leaf, output in zip(given, [recorded.leaves[i] for i in positions], strict=True):
+        want = graph.outputs[output.index].type if isinstance(output, Traced) else None
+        got = describe(leaf)[1]
+        if want is None or not is_inexact(want.dtype):
+            if got is not None:
+                raise DtypeError(
+                    f"cotangent of {name}: {got} for {want or repr(output)}, which has no derivative",
+                    hint="give None there",
+                    source=source,
+                )
+        elif got is None or got.shape != want.shape:
             raise ShapeError(
-                f"cotangent of {name}: {got} for a value {want}",
+                f"cotangent of {name}: {got or repr(leaf)} for a value {want}",
                 hint=f"give an array of shape {want.shape}",
                 source=source,
             )
-        if got.dtype != want.dtype and not got.weak:
+        elif got.dtype != want.dtype and not got.weak:
             raise DtypeError(
                 f"cotangent of {name}: {got} for a value {want}",
                 hint=f"convert it: v.astype(np.{want.dtype})",

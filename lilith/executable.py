@@ -2,12 +2,12 @@
 
 from __future__ import annotations
 
+import functools
 import warnings
 from collections.abc import Sequence
 from typing import Any
 
-import numpy as np
-
+from lilith.callpath import Layout, general_path
 from lilith.derive import Derivation
 from lilith.ir.graph import Graph
 from lilith.ops.control import show
@@ -17,7 +17,7 @@ from lilith.transform.batch import batch_at
 from lilith.transform.pack import pack_inputs, pack_outputs
 from lowering.carrier import Loaded, Module, block_until_ready, to_device, x64_is_on
 from lowering.emit import emit
-from lowering.runtime import JAX, Place, gatherer, unpacker
+from lowering.runtime import JAX
 
 _warned: set[str] = set()
 
@@ -29,7 +29,7 @@ def module_of(graph: Graph) -> Module:
         emit(graph),
         graph.input_names,
         tuple(y.type for y in graph.outputs),
-        lambda axes, size: module_of(batch_at(graph, axes, size)),
+        functools.cache(lambda axes, size: module_of(batch_at(graph, axes, size))),
         show,
     )
 
@@ -40,42 +40,36 @@ class Executable:
     Attributes:
         derivation: the graph it runs, and how its outputs make up the result.
         description: the parts of its cache key as text, for `explain_cache`.
-        used: whether it was used since the cache last looked.
-        fast_plan: the plan of the captures for which a warm path has been written (`lilith.fastpath`).
-        call, jitted: the compiled program; `jitted` is to be called in the scope of `carrier.enter_x64`.
-        groups: which leaves are joined to one input each (`pack_inputs`).
-        constants: what the graph's hoisted inputs are given.
-        places: where in the program's outputs the graph's outputs are.
-        wait: called with the outputs where NumPy inputs must have been read before the caller goes on; or None.
-        swapped: whether some leaves are not in native byte order.
+        layout: how the compiled program is called.
+        run: `run(leaves, cotangent=())`, the user's result.
+        recent: whether it has been used since the cache last looked, as far as the cache knows.
+        fast_plan: the plan of the captures for which a warm path has been written.
     """
 
-    def __init__(self, derivation: Derivation, leaves: Sequence[Any], description: dict[str, str]):
+    __slots__ = ("derivation", "description", "fast_plan", "layout", "recent", "run")
+
+    def __init__(
+        self, derivation: Derivation, leaves: Sequence[Any], cotangent: Sequence[Any], description: dict[str, str]
+    ):
         self.derivation = derivation
         self.description = description
-        self.used = True
+        self.recent = True
         self.fast_plan: Any = None
         kinds = derivation.kinds
         on_host = [i for i, x in enumerate(leaves) if describe(x)[0] != JAX]
         graph, places = pack_outputs(derivation.graph, [i for i, kind in enumerate(kinds) if kind != JAX])
-        graph, self.groups = pack_inputs(graph, on_host)
-        self.places = [Place(*p) for p in places]
-        loaded = Loaded(module_of(graph))
-        self.call, self.jitted = loaded.call, loaded.jitted
-        self.constants = tuple(to_device(array) for array in derivation.hoisted)
+        graph, groups = pack_inputs(graph, on_host)
         # an array that the caller may change right after the call must have been read by then
-        self.wait = block_until_ready if JAX in kinds and on_host else None
-        self.swapped = any(isinstance(x, np.ndarray) and not x.dtype.isnative for x in leaves)
-        self._gather = gatherer(self.groups, leaves)
-        self._unpack = unpacker([y.type for y in derivation.graph.outputs], kinds, self.places)
+        hasty = JAX in kinds and (on_host or any(describe(x)[0] != JAX for x in cotangent))
+        self.layout = Layout(
+            Loaded(module_of(graph)).jitted,
+            groups,
+            tuple(to_device(array) for array in derivation.hoisted),
+            places,
+            block_until_ready if hasty else None,
+        )
+        self.run = general_path(self.layout, derivation, leaves)
         _warn_of_decay(derivation.graph, kinds)
-
-    def run(self, leaves: list[Any], cotangent: Sequence[Any] = ()) -> Any:
-        """The user's result from the dynamic leaves of arguments and captures."""
-        outputs = self.call(*self._gather(leaves), *self.constants, *cotangent)
-        if self.wait is not None:
-            self.wait(outputs)
-        return self.derivation.assemble(self._unpack(outputs))
 
 
 def _warn_of_decay(graph: Graph, kinds: Sequence[str]) -> None:

@@ -20,6 +20,8 @@ Description = dict[str, str]
 def describe_call(f: Any, spec: Spec, args: tuple, kwargs: dict[str, Any], captures: Captures) -> dict[str, str]:
     """The parts of a program's key, as text."""
     parts = {"transform": _spec_text(spec)}
+    if kwargs:
+        parts["order of keywords"] = ", ".join(kwargs)
     for leaf in take_apart(f, args, kwargs).leaves:
         text = (
             f"{leaf.type} {leaf.kind}" if leaf.kind != STATIC else f"static {type(leaf.value).__name__} {leaf.value!r}"
@@ -103,6 +105,8 @@ def warn_static_ints(
             i,
             *[tree.static_key(k) if not isinstance(k, TensorType) else k for j, (_, k) in enumerate(keys) if j != i],
         )
+        if len(seen_ints) > 256:
+            seen_ints.clear()
         seen = seen_ints.setdefault(others, set())
         seen.add(leaf.value)
         if len(seen) == 4:

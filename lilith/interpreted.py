@@ -40,11 +40,13 @@ class NanFinder:
         if self.found or not any(_has_nan(y) for y in results) or any(_has_nan(x) for x in operands):
             return
         self.found = True
-        where = ""
-        if node.source is not None:
-            where = f" at {node.source.file}:{node.source.line} in {node.source.function}"
         given = ", ".join(repr(TensorType(x.shape, x.dtype)) for x in operands)
-        warnings.warn(f"the first NaN appears in {node.primitive.name}({given}){where}", LilithWarning, stacklevel=2)
+        text = f"the first NaN appears in {node.primitive.name}({given})"
+        if node.source is None:
+            warnings.warn(text, LilithWarning, stacklevel=2)
+        else:
+            file, line = node.source.file, node.source.line
+            warnings.warn_explicit(f"{text} at {file}:{line} in {node.source.function}", LilithWarning, file, line)
 
 
 def _has_nan(array: np.ndarray) -> bool:

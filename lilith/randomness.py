@@ -2,9 +2,10 @@
 
 from __future__ import annotations
 
+import functools
 import random
-from collections.abc import Iterator, Sequence
-from contextlib import contextmanager
+import threading
+from collections.abc import Callable, Sequence
 from typing import Any
 
 import numpy as np
@@ -56,22 +57,46 @@ _GLOBALS = (
 )
 
 
-@contextmanager
-def no_randomness(generators: Sequence[Any], function: str, source: Source | None) -> Iterator[None]:
-    """Raise a RandomnessError if the block draws from `random`, `np.random` or one of the generators.
+Draw = tuple[str, Callable[[Any], None], Any]
 
-    Their states are put back, so that nothing is lost by the refusal.
-    """
+
+def watch(generators: Sequence[Any]) -> Callable[[], list[Draw]]:
+    """Remember the states of `random`, `np.random` and the given generators; returns a function that lists those that
+    have changed since, with what puts them back and the state they had."""
     sources = [(s.name, s.get, s.set) for s in _GLOBALS]
     for g in generators:
-        sources.append((type(g).__name__, lambda g=g: _get(g), lambda state, g=g: _set(g, state)))
+        sources.append((type(g).__name__, functools.partial(_get, g), functools.partial(_set, g)))
     before = [get() for _, get, _ in sources]
-    yield
-    drawn = [i for i, (_, get, _) in enumerate(sources) if not _same(before[i], get())]
-    for i in drawn:
-        sources[i][2](before[i])
-    if drawn:
-        names = ", ".join(sources[i][0] for i in drawn)
+
+    def drawn() -> list[Draw]:
+        return [
+            (name, set, state)
+            for (name, get, set), state in zip(sources, before, strict=True)
+            if not _same(state, get())
+        ]
+
+    return drawn
+
+
+def without_randomness(run: Callable[[], Any], generators: Sequence[Any], function: str, source: Source | None) -> Any:
+    """`run()`, a trace; a RandomnessError if it draws random numbers. The states are put back: nothing is lost.
+
+    Where other threads run, a change may be theirs: the trace is refused only if it happens twice, and states are left.
+    """
+    drawn = watch(generators)
+    result = run()
+    found = drawn()
+    if found and threading.active_count() > 1:
+        drawn = watch(generators)
+        result = run()
+        again = {name for name, _, _ in drawn()}
+        found = [draw for draw in found if draw[0] in again]
+    elif found:
+        for _, put_back, state in found:
+            put_back(state)
+    if found:
+        names = ", ".join(name for name, _, _ in found)
         raise RandomnessError(
             f"{function} draws random numbers ({names}) while it is traced", hint=_HINT, source=source
         )
+    return result

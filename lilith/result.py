@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import operator
 from collections.abc import Iterator
 from typing import Any
 
@@ -83,7 +84,13 @@ class GradResult:
                 return self._by_path(key)
             index = labels.names.index(key)
         else:
-            number = key.__index__()
+            try:
+                number = operator.index(key)
+            except TypeError:
+                raise NotAskedError(
+                    f"GradResult of {labels.function}: {key!r} is no position, name or field path",
+                    hint=f"arguments: {self._listing()}",
+                ) from None
             if number < 0:
                 number += sum(p is not None for p in labels.positions)
             if number not in labels.positions:
@@ -97,6 +104,14 @@ class GradResult:
                 hint=f"add it to wrt=...; asked for: {self._listing()}",
             )
         return self._entries[index]
+
+    def __contains__(self, key: object) -> bool:
+        """Whether there is a gradient for this position, name or field path."""
+        try:
+            self[key]  # type: ignore[index]
+        except NotAskedError:
+            return False
+        return True
 
     def _by_path(self, path: str) -> Any:
         found = self.paths()

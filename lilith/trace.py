@@ -8,7 +8,7 @@ from typing import Any, NamedTuple, NoReturn
 import numpy as np
 
 from lilith import tree
-from lilith.ir.graph import Builder, Graph, Literal, Node, Value, _current
+from lilith.ir.graph import Builder, Graph, Literal, Value, _current
 from lilith.ir.interpret import evaluate
 from lilith.ir.primitive import primitive
 from lilith.ir.type import TensorType, is_supported
@@ -28,19 +28,20 @@ class Trace(Builder):
     """The recording of one run of one function.
 
     Attributes:
+        name: of the function, for texts.
+        active: whether the function is running.
         captured: tracers of enclosing traces that this function used, with the inputs they became.
         hoisted: constant arrays that became inputs, with those inputs.
         concrete: in interpreted runs, the NumPy value of every Value; else None.
     """
 
-    def __init__(self, name: str, observe: Callable[[Node, tuple, tuple], None] | None = None):
+    def __init__(self, name: str):
         super().__init__()
         self.name = name
         self.active = False
         self.captured: dict[int, tuple[Tracer, Value]] = {}
         self.hoisted: dict[int, tuple[np.ndarray, Value]] = {}
         self.concrete: dict[Value, np.ndarray] | None = None
-        self.observe = observe
         self._constants: dict[Any, Value] = {}
         self._aliases: dict[int, tuple[Any, int]] = {}
 
@@ -59,8 +60,6 @@ class Trace(Builder):
             values = tuple(self.concrete[x] for x in operands)
             results = evaluate(node, values)
             self.concrete.update(zip(node.results, results, strict=True))
-            if self.observe is not None:
-                self.observe(node, values, results)
         return out
 
     def lift(self, x: Any) -> Value:
@@ -254,7 +253,6 @@ def trace_call(
     names: Sequence[str],
     name: str,
     concrete: Sequence[Any] | None = None,
-    observe: Callable[[Node, tuple, tuple], None] | None = None,
 ) -> Recorded:
     """Run `function` once on tracers of the given types and record what it does.
 
@@ -263,9 +261,8 @@ def trace_call(
         names: of the inputs, in the user's terms.
         name: of the graph.
         concrete: NumPy values of the inputs; every node is then evaluated as it is recorded.
-        observe: called with each node evaluated, its operands and its results.
     """
-    trace = Trace(name, observe)
+    trace = Trace(name)
     if concrete is not None:
         trace.concrete = {}
     with trace:

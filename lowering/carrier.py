@@ -17,7 +17,7 @@ import threading
 import weakref
 from collections import OrderedDict
 from collections.abc import Callable, Sequence
-from typing import Any, NamedTuple
+from typing import Any
 
 import jax
 import numpy as np
@@ -37,14 +37,14 @@ Array = jax.Array
 ArrayImpl = _ArrayImpl
 JaxTracer = jax.core.Tracer
 block_until_ready = jax.block_until_ready
-versions = {"jax": jax.__version__, "jaxlib": jax.lib.__version__}
 
 enter_x64: Callable[[], Any] = functools.partial(_config.enable_x64.swap_local, True)
 """Turn on 64-bit types for this thread; returns what `leave_x64` needs to put things back."""
 leave_x64: Callable[[Any], None] = _config.enable_x64.set_local
 
 
-class Module(NamedTuple):
+@dataclasses.dataclass(eq=False, weakref_slot=True, slots=True)
+class Module:
     """A program in the form the carrier takes.
 
     Attributes:
@@ -55,6 +55,7 @@ class Module(NamedTuple):
         batch: `(axes, size) -> Module`, for jax.vmap: the program over arguments that have a batch axis of that size at
             axes[i] (None: they have none), with results that have it in front.
         show: `(format, *arrays)`, what `print` nodes call on the host.
+        token: stands for the module in JAX's caches.
     """
 
     name: str
@@ -63,12 +64,15 @@ class Module(NamedTuple):
     results: tuple[TensorType, ...]
     batch: Callable[[tuple[int | None, ...], int], Module] | None = None
     show: Callable[..., None] | None = None
+    token: int = dataclasses.field(default_factory=itertools.count(1).__next__)
+
+    def __post_init__(self) -> None:
+        _modules[self.token] = self
 
 
-_modules: dict[int, Module] = {}
-_tokens = itertools.count(1)
+_modules: weakref.WeakValueDictionary[int, Module] = weakref.WeakValueDictionary()
 _BOUND_LIMIT = 4096
-_bound: OrderedDict[int, Module] = OrderedDict()
+_bound: OrderedDict[int, Loaded] = OrderedDict()
 _lock = threading.Lock()
 
 _primitive = _extend.Primitive("lilith")
@@ -76,7 +80,7 @@ _primitive.multiple_results = True
 
 
 def _module(token: int) -> Module:
-    module = _modules.get(token) or _bound.get(token)
+    module = _modules.get(token)
     if module is None:
         raise RuntimeError(
             f"the Lilith program {token} in a jax.jit is gone (more than {_BOUND_LIMIT} programs were bound since): "
@@ -162,22 +166,22 @@ def _differentiate(*_: Any, **__: Any) -> Any:
 
 
 _primitive.def_abstract_eval(_abstract_eval)
-_primitive.def_impl(lambda *args, token: jax.jit(lambda *xs: _primitive.bind(*xs, token=token))(*args))
+_primitive.def_impl(lambda *args, token: _bound[token].call(*args))
 _mlir.register_lowering(_primitive, _lower)
 _batching.primitive_batchers[_primitive] = _batch
 _ad.primitive_jvps[_primitive] = _differentiate
 
 
 def bind(module: Module, args: Sequence[Any]) -> list[Any]:
-    """Use a program on JAX tracers, inside of a user's jax.jit or jax.vmap."""
-    token = next(_tokens)
+    """Use a program on JAX tracers, inside of a user's jax.jit or jax.vmap. The last few thousand are kept."""
     with _lock:
-        _bound[token] = module
+        _bound[module.token] = _bound.get(module.token) or Loaded(module)
+        _bound.move_to_end(module.token)
         while len(_bound) > _BOUND_LIMIT:
             _bound.popitem(last=False)
     previous = enter_x64()
     try:
-        return list(_primitive.bind(*args, token=token))
+        return list(_primitive.bind(*args, token=module.token))
     finally:
         leave_x64(previous)
 
@@ -194,16 +198,12 @@ class Loaded:
     __slots__ = ("__weakref__", "call", "jitted")
 
     def __init__(self, module: Module):
-        token = next(_tokens)
-        _modules[token] = module
-
         def program(*args: Any) -> Any:
-            return _primitive.bind(*args, token=token)
+            return _primitive.bind(*args, token=module.token)
 
         program.__name__ = program.__qualname__ = module.name
         program.__signature__ = _signature(module.parameters)  # type: ignore[attr-defined]
         self.jitted = jitted = jax.jit(program, keep_unused=True)
-        weakref.finalize(program, _modules.pop, token, None)
 
         def call(*args: Any) -> list[Any]:
             previous = enter_x64()
@@ -271,11 +271,6 @@ def to_device(array: np.ndarray) -> Any:
         return jax.device_put(array)
     finally:
         leave_x64(previous)
-
-
-def devices() -> list[Any]:
-    """The devices XLA sees."""
-    return jax.devices()
 
 
 def x64_is_on() -> bool:

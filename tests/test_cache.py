@@ -383,6 +383,11 @@ def test_input_changed_right_after_an_asynchronous_call():
         _, g = f(device, w)
         w[:] = 0.0
         np.testing.assert_allclose(np.asarray(g[0])[::1000], np.cos(1.0), rtol=1e-6)
+    for _ in range(3):
+        v = np.ones(n, np.float32)
+        _, g = lilith.grad(lambda x: np.sin(x), device, cotangent=v)
+        v[:] = 0.0
+        np.testing.assert_allclose(np.asarray(g[0])[::1000], np.cos(1.0), rtol=1e-6)
 
 
 def test_inside_of_jax_jit_and_vmap():

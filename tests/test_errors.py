@@ -131,13 +131,20 @@ def test_writing_into_arrays():
 def test_wrong_cotangents():
     fails(lilith.ShapeError, r"f64\[2\] for a value f64\[3\]", lambda x: x * x, X, cotangent=np.ones(2), hint="(3,)")
     fails(lilith.DtypeError, "f32", lambda x: x * x, X, cotangent=np.ones(3, np.float32), hint="float64")
-    fails(lilith.ArgumentError, "2 arrays", lambda x: x * x, X, cotangent=(X, X))
+    fails(lilith.ArgumentError, "structure", lambda x: x * x, X, cotangent=(X, X))
+    two = lambda x: {"a": x, "b": 3 * x}  # noqa: E731
+    fails(lilith.ArgumentError, "structure", two, X, cotangent={"b": X, "a": X}, hint="same keys")
+    fails(lilith.ArgumentError, "structure", two, X, cotangent=[X, X])
+    fails(lilith.DtypeError, "no derivative", lambda x: (x, np.argmax(x)), X, cotangent=(X, 1.0), hint="None")
+    assert np.all(grad(lambda x: (2 * x, np.argmax(x)), X, cotangent=(np.ones(3), None))[1][0] == 2.0)
+    assert np.all(grad(lambda x: 2 * x, X, cotangent=np.ones(3, ">f8"))[1][0] == 2.0)
 
 
 def test_wrong_options():
     fails(lilith.ArgumentError, "wrt=3", lambda x: np.sum(x), X, wrt=3, line=False)
     fails(lilith.ArgumentError, "without such an argument", lambda x: np.sum(x), X, wrt="y", line=False)
-    fails(lilith.ArgumentError, "takes an index", lambda x: np.sum(x), X, wrt=1.5, line=False)
+    fails(lilith.ArgumentError, "index, its name", lambda x: np.sum(x), X, wrt=1.5, line=False)
+    fails(lilith.ArgumentError, "index, its name", lambda x: np.sum(x), X, wrt=np.array([0]), line=False)
     fails(lilith.ArgumentError, "pair", lambda x: np.sum(x), X, has_aux=True, line=False)
 
     def named(x, wrt):
@@ -164,7 +171,9 @@ def test_randomness_is_refused_and_put_back():
 
 def test_pandas_and_cycles():
     fails(lilith.ArgumentError, "s is a pandas.Series", lambda s: np.sum(s), pd.Series([1.0]), hint="s.to_numpy()")
-    fails(lilith.ArgumentError, "DataFrame", lambda p: np.sum(p["d"]), {"d": pd.DataFrame({"a": [1.0]})}, hint="to_numpy")
+    fails(
+        lilith.ArgumentError, "DataFrame", lambda p: np.sum(p["d"]), {"d": pd.DataFrame({"a": [1.0]})}, hint="to_numpy"
+    )
     loop: list = [1.0]
     loop.append(loop)
     fails(lilith.ArgumentError, r"contains itself: x\[1\]", lambda p: p[0], loop, line=False)

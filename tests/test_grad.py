@@ -198,6 +198,9 @@ def test_wrt_computes_only_what_is_asked_for():
         g[0]
     with pytest.raises(LookupError, match="no argument 7"):
         g[7]
+    with pytest.raises(LookupError, match="no position"):
+        g[0:1]
+    assert 1 in g and "b" in g and 0 not in g and "scale" not in g and "z" not in g
     _, g = grad(f, *args, wrt=("scale", 0))
     assert len(g) == 2 and g["scale"] == pytest.approx(3 * np.sin(1) * np.cos(1))
     assert len(trace_grad(f, *args, wrt="scale").nodes) < len(trace_grad(f, *args).nodes)

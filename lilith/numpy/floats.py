@@ -25,7 +25,13 @@ def _rounding(primitive: Any) -> Any:
 
 floor = define(np.floor, _rounding(elementwise.floor))
 ceil = define(np.ceil, _rounding(elementwise.ceil))
-trunc = define(np.trunc, _rounding(elementwise.trunc))
+
+
+def _toward_zero(x: Value) -> Value:
+    return select(lt(x, fill_like(x, 0)), elementwise.ceil(x), elementwise.floor(x))
+
+
+trunc = define(np.trunc, _rounding(_toward_zero))
 
 
 def _rint(x: Value) -> Value:
@@ -132,7 +138,7 @@ fmod = define(np.fmod, _fmod)
 
 def _modf(x: Value) -> tuple[Value, Value]:
     """The fractional and the whole part, both with the sign of x."""
-    whole = elementwise.trunc(x)
+    whole = _toward_zero(x)
     fraction = select(is_inf(x), stop_gradient(copy_sign(fill_like(x, 0), x)), x - whole)
     return fraction, whole
 

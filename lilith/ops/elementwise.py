@@ -18,7 +18,6 @@ from lilith.ir.primitive import ZERO, NoGradient, Primitive, per_operand, primit
 from lilith.ir.type import TensorType, dtype_name, kind, real_dtype
 from lilith.source import DtypeError, ShapeError
 
-BOOLEAN = "b"
 INTEGER = "iu"
 FLOATING = "f"
 INEXACT = "fc"
@@ -157,20 +156,14 @@ rem = binary(
     REAL,
     lambda x, y: np.where(y == 0, x, np.fmod(x, np.where(y == 0, 1, y))) if x.dtype.kind in "iu" else np.fmod(x, y),
     lambda g, z, x, y: g,
-    lambda g, z, x, y: neg(scale(g, trunc(div(x, y)))),
+    lambda g, z, x, y: neg(scale(g, rint(div(sub(x, z), y)))),  # the quotient that z was rounded with
 )
 
 
-def trunc(x: Value) -> Value:
-    """Round toward zero."""
-    return select(lt(x, fill_like(x, 0)), ceil(x), floor(x))
-
-
 def _pow_rule_x(g: Value, z: Value, x: Value, y: Value) -> Value:
-    """x̄ = ȳ y x^(y-1); zero where y is zero, where x^(y-1) may be infinite."""
-    zero = eq(y, fill_like(y, 0))
-    exponent = select(zero, fill_like(y, 1), sub(y, fill_like(y, 1)))
-    return scale(g, mul(y, pow(x, exponent)))
+    """x̄ = z̄ y x^(y-1); zero at x = y = 0, where x^(y-1) is infinite."""
+    both = logical_and(eq(x, fill_like(x, 0)), eq(y, fill_like(y, 0)))
+    return scale(g, mul(y, pow(select(both, fill_like(x, 1), x), sub(y, fill_like(y, 1)))))
 
 
 def _pow_rule_y(g: Value, z: Value, x: Value, y: Value) -> Value:
@@ -272,30 +265,33 @@ log1p = unary("log1p", INEXACT, np.log1p, lambda g, y, x: scale(g, 1 / (1 + x)))
 sqrt = unary("sqrt", INEXACT, np.sqrt, lambda g, y, x: scale(g, 0.5 / y))
 rsqrt = unary("rsqrt", INEXACT, lambda x: 1 / np.sqrt(x), lambda g, y, x: scale(g, -0.5 * (y / x)))
 cbrt = unary("cbrt", FLOATING, np.cbrt, lambda g, y, x: scale(g, (1 / 3) / (y * y)))
-logistic = unary("logistic", INEXACT, lambda x: 1 / (1 + np.exp(-x)), lambda g, y, x: g * (y * (1 - y)))
+logistic = unary("logistic", INEXACT, lambda x: 1 / (1 + np.exp(-x)), lambda g, y, x: scale(g, y * (1 - y)))
 
 # ---- trigonometric and hyperbolic -------------------------------------------------------------------------------
 
-sin = unary("sin", INEXACT, np.sin, lambda g, y, x: g * cos(x))
-cos = unary("cos", INEXACT, np.cos, lambda g, y, x: g * -sin(x))
+sin = unary("sin", INEXACT, np.sin, lambda g, y, x: scale(g, cos(x)))
+cos = unary("cos", INEXACT, np.cos, lambda g, y, x: scale(g, -sin(x)))
 tan = unary("tan", INEXACT, np.tan, lambda g, y, x: scale(g, 1 + y * y))
 asin = unary("asin", INEXACT, np.arcsin, lambda g, y, x: scale(g, 1 / sqrt((1 - x) * (1 + x))))
 acos = unary("acos", INEXACT, np.arccos, lambda g, y, x: scale(g, -1 / sqrt((1 - x) * (1 + x))))
 atan = unary("atan", INEXACT, np.arctan, lambda g, y, x: scale(g, 1 / (1 + x * x)))
 sinh = unary("sinh", INEXACT, np.sinh, lambda g, y, x: scale(g, cosh(x)))
 cosh = unary("cosh", INEXACT, np.cosh, lambda g, y, x: scale(g, sinh(x)))
-tanh = unary("tanh", INEXACT, np.tanh, lambda g, y, x: g * (1 - y * y))
+tanh = unary("tanh", INEXACT, np.tanh, lambda g, y, x: scale(g, 1 - y * y))
 asinh = unary("asinh", INEXACT, np.arcsinh, lambda g, y, x: scale(g, 1 / sqrt(x * x + 1)))
 acosh = unary("acosh", INEXACT, np.arccosh, lambda g, y, x: scale(g, 1 / (sqrt(x - 1) * sqrt(x + 1))))
 atanh = unary("atanh", INEXACT, np.arctanh, lambda g, y, x: scale(g, 1 / ((1 - x) * (1 + x))))
 
 
 def _atan2_rule(sign_of: int) -> Callable[..., Value]:
-    """z = atan2(x, y): x̄ = z̄ y / (x² + y²), ȳ = -z̄ x / (x² + y²)."""
+    """z = atan2(x, y): x̄ = z̄ y / (x² + y²), ȳ = -z̄ x / (x² + y²), with both scaled by the larger one: no overflow."""
 
     def rule(g: Value, z: Value, x: Value, y: Value) -> Value:
-        size = x * x + y * y
-        return scale(g, y / size) if sign_of > 0 else scale(g, neg(x) / size)
+        # the scale cancels, so it is a constant to derivatives of any order
+        larger = primitive("stop_gradient")(max(abs(x), abs(y)))
+        u, v = x / larger, y / larger
+        size = larger * (u * u + v * v)
+        return scale(g, v / size) if sign_of > 0 else scale(g, neg(u) / size)
 
     return rule
 
@@ -318,8 +314,10 @@ def _special(function: Callable[..., Any]) -> Callable[..., Any]:
     return eval
 
 
-erf = unary("erf", FLOATING, _special(scipy.special.erf), lambda g, y, x: g * (_TWO_OVER_SQRT_PI * exp(-(x * x))))
-erfc = unary("erfc", FLOATING, _special(scipy.special.erfc), lambda g, y, x: g * (-_TWO_OVER_SQRT_PI * exp(-(x * x))))
+erf = unary("erf", FLOATING, _special(scipy.special.erf), lambda g, y, x: scale(g, _TWO_OVER_SQRT_PI * exp(-(x * x))))
+erfc = unary(
+    "erfc", FLOATING, _special(scipy.special.erfc), lambda g, y, x: scale(g, -_TWO_OVER_SQRT_PI * exp(-(x * x)))
+)
 lgamma = unary("lgamma", FLOATING, _special(scipy.special.gammaln), lambda g, y, x: scale(g, digamma(x)))
 digamma = unary(
     "digamma", FLOATING, _special(scipy.special.digamma), lambda g, y, x: scale(g, polygamma(fill_like(x, 1), x))
@@ -388,10 +386,11 @@ def conj(x: Value) -> Value:
 
 
 def _share(g: Value, z: Value, chosen: Value, other: Value) -> Value:
-    """The cotangent of the operand `chosen` of max or min; a tie is split evenly, so max(x, x) has slope 1."""
-    tie = eq(chosen, other)
-    mine = select(tie, fill_like(g, 0.5), select(eq(chosen, z), fill_like(g, 1), fill_like(g, 0)))
-    return mul(g, mine)
+    """The cotangent of the operand `chosen` of max or min: g where it is the result (NaN included), half of g at a tie,
+    so that max(x, x) has slope 1, and a zero that an infinite g cannot spoil where the other one is the result."""
+    mine = logical_or(eq(chosen, z), ne(chosen, chosen))
+    share = select(eq(chosen, other), mul(g, fill_like(g, 0.5)), g)
+    return select(mine, share, fill_like(g, 0))
 
 
 _EXTREMUM_RULES = (lambda g, z, x, y: _share(g, z, x, y), lambda g, z, x, y: _share(g, z, y, x))

@@ -26,6 +26,7 @@ from lilith.ops.elementwise import (
     mul,
     ne,
     scale,
+    select,
 )
 from lilith.ops.shape import (
     broadcast_in_dim,
@@ -140,9 +141,9 @@ def _reduce_extremum_rule(g: Value, y: Value, x: Value, *, axes: Axes) -> Value:
     if not axes:
         return g
     chosen = logical_or(eq(x, _repeat(y, x.shape, axes)), ne(x, x))
-    weight = convert(chosen, dtype=x.dtype)
-    share = div(fill_like(y, 1), reduce_sum(weight, axes=axes))
-    return mul(_repeat(mul(g, share), x.shape, axes), weight)
+    count = reduce_sum(convert(chosen, dtype=x.dtype), axes=axes)
+    share = _repeat(div(g, count), x.shape, axes)
+    return select(chosen, share, fill_like(share, 0))
 
 
 reduce_sum = reduction(
