@@ -79,8 +79,8 @@ def grad(
     Arguments:
         f: any function of NumPy arrays, Python numbers or structures of them. Its result is one real floating number,
             unless a cotangent is given.
-        *args, **kwargs: its arguments. Floats and float arrays are differentiated; ints, strings, None and callables are
-            static; integer arrays are data.
+        *args, **kwargs: its arguments. Floats and float arrays are differentiated; ints, strings, None and callables
+            are static; integer arrays are data.
         cotangent: for a result that is not a scalar: an array (or structure) v of its shape and dtype; the gradient is
             then that of `sum(v * f(...))`.
         wrt: differentiate only by these: an argument position, a parameter name, or a tuple of them.

@@ -1,9 +1,9 @@
 """The Python around a compiled program, written per program as straight-line code.
 
-For a loss of ten numbers, looking up and taking apart costs as much as the arithmetic. A Layout says how a program's inputs
-come from the leaves of a call and how its outputs make up the result; this module writes that down as Python source:
-`general_path` for any call of the program's signature, `fast_path` for calls with plain arrays and numbers, which checks
-the signature itself and so needs no lookup.
+For a loss of ten numbers, looking up and taking apart costs as much as the arithmetic. A Layout says how a program's
+inputs come from the leaves of a call and how its outputs make up the result; this module writes that down as Python
+source: `general_path` for any call of the program's signature, `fast_path` for calls with plain arrays and numbers,
+which checks the signature itself and so needs no lookup.
 """
 
 from __future__ import annotations
@@ -126,8 +126,8 @@ class _Writer:
         return inputs + [self.name(constant) for constant in self.layout.constants]
 
     def _outputs(self) -> list[str]:
-        """The graph's outputs as expressions. NumPy results are writeable: each of the program's outputs is copied once,
-        and arrays packed in one are views of its one copy."""
+        """The graph's outputs as expressions. NumPy results are writeable: each of the program's outputs is copied
+        once, and arrays packed in one are views of its one copy."""
         kinds, places = self.derivation.kinds, self.layout.places
         for output in sorted({place[0] for place, kind in zip(places, kinds, strict=True) if kind != JAX}):
             self.line(f"b{output} = asarray(outputs[{output}]).copy()")
@@ -191,7 +191,7 @@ def fast_path(
     dynamic = [(x, example) for x, example in zip(names, args, strict=True) if not is_static(example)]
     dynamic += zip(inner, captured, strict=True)
     found = w.call([x for x, _ in dynamic], [example for _, example in dynamic])
-    value = found[derivation.value_leaves[0].index]
+    value = found[derivation.value_leaves[0].output]
     if derivation.labels is None:
         w.line(f"return {value}")
     else:

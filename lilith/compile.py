@@ -123,7 +123,7 @@ class Entry:
     def learn(self, need: NeedsContent) -> None:
         """Note how captures must be read; the user's error where that is known already and did not help."""
         if need.names <= self.pinned and (self.whole or not need.whole):
-            raise need.error from None
+            raise need.error or need from None
         self.pinned |= need.names
         self.whole = self.whole or need.whole
 

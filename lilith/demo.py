@@ -26,6 +26,10 @@ def tutorial() -> int:
     start = time.perf_counter()
     lilith.grad(my_loss, y_pred, y_true)
     second = time.perf_counter() - start
+    start = time.perf_counter()
+    for _ in range(1000):
+        lilith.grad(my_loss, y_pred, y_true)
+    later = (time.perf_counter() - start) / 1000
 
     print("def my_loss(y_pred, y_true):\n    return np.sum((y_pred - y_true) ** 2)\n")
     print(">>> val, g = grad(my_loss, y_pred, y_true)")
@@ -36,7 +40,8 @@ def tutorial() -> int:
     print(f"The gradient graph, trace_grad(my_loss, y_pred, y_true):\n\n{graph}\n")
     print(f"Its StableHLO:\n\n{Lowered(graph)}")
     print(f"First call (trace, differentiate, lower, compile, run): {first * 1e3:.1f} ms")
-    print(f"Second call: {second * 1e6:.0f} us")
+    print(f"Second call (writes the warm path down): {second * 1e6:.0f} us")
+    print(f"Each of the next 1000 calls: {later * 1e6:.0f} us")
     return 0
 
 

@@ -13,7 +13,7 @@ from lilith.ir.graph import Graph, Source, Value, fill_like
 from lilith.ir.type import TensorType, dtype_name, is_inexact, kind
 from lilith.randomness import without_randomness
 from lilith.result import GradResult, Labels
-from lilith.signature import STATIC, Arguments, describe, leaf_key, take_apart
+from lilith.signature import STATIC, Arguments, describe, leaf_key, take_apart, type_of
 from lilith.source import ArgumentError, DtypeError, GradientError, ShapeError, definition
 from lilith.trace import Recorded, Traced, trace_call, uncovered
 from lilith.transform.reverse import reverse, structural_zeros
@@ -76,9 +76,9 @@ class Derivation(NamedTuple):
         """The user's result from the graph's outputs: `value`, or `(value, GradResult)` for a gradient."""
         if self.value_structure is LEAF:
             (leaf,) = self.value_leaves
-            value = outputs[leaf.index] if leaf.__class__ is Traced else leaf
+            value = outputs[leaf.output] if leaf.__class__ is Traced else leaf
         else:
-            leaves = [outputs[x.index] if isinstance(x, Traced) else x for x in self.value_leaves]
+            leaves = [outputs[x.output] if isinstance(x, Traced) else x for x in self.value_leaves]
             value = tree.unflatten(self.value_structure, leaves)
         if self.labels is None:
             return value
@@ -101,7 +101,7 @@ def record(
 ) -> Recorded:
     """Trace f on tracers in place of the arguments' and the captures' dynamic leaves."""
     dynamic = [leaf for leaf in arguments.leaves if leaf.kind != STATIC]
-    types = [leaf.type for leaf in dynamic] + [describe(x)[1] for x in captures.leaves]
+    types = [type_of(x) for x in [*(leaf.value for leaf in dynamic), *captures.leaves]]
     names = [leaf.path for leaf in dynamic] + list(captures.names)
 
     def run(tracers: list[Any]) -> Any:
@@ -183,7 +183,7 @@ def derive(
         return Derivation(
             simplify(graph), tuple(kinds), recorded.leaves, structure, [], None, recorded.captured, recorded.hoisted
         )
-    main = [leaf.index for leaf in values if isinstance(leaf, Traced)]
+    main = [leaf.output for leaf in values if isinstance(leaf, Traced)]
     if spec.cotangent:
         whole_value = tree.unflatten(recorded.structure, list(range(len(recorded.leaves))))
         _check_cotangent(f, cotangent, whole_value[0] if spec.has_aux else whole_value, recorded)
@@ -246,7 +246,7 @@ def _wanted_leaves(f: Callable[..., Any], spec: Spec, arguments: Arguments) -> l
     """Indices, among the dynamic leaves, of those to differentiate by."""
     asked = _asked_arguments(f, spec, arguments)
     dynamic = [leaf for leaf in arguments.leaves if leaf.kind != STATIC]
-    wanted = [i for i, leaf in enumerate(dynamic) if asked[leaf.argument] and is_inexact(leaf.type.dtype)]
+    wanted = [i for i, leaf in enumerate(dynamic) if asked[leaf.argument] and is_inexact(type_of(leaf.value).dtype)]
     explicit = [i for i, a in enumerate(asked) if a] if spec.wrt is not None else []
     for argument in explicit:
         if not any(dynamic[i].argument == argument for i in wanted):
@@ -323,7 +323,7 @@ def _check_scalar(f: Callable[..., Any], graph: Graph, values: list[Any], main: 
     """Without a cotangent the value must be one real floating scalar."""
     name, source = function_name(f), gradient_source(graph)
     if len(values) != 1 or len(main) != 1:
-        got = ", ".join(repr(graph.outputs[v.index].type) if isinstance(v, Traced) else repr(v) for v in values)
+        got = ", ".join(repr(graph.outputs[v.output].type) if isinstance(v, Traced) else repr(v) for v in values)
         raise GradientError(
             f"grad of {name}: it returns {len(values)} values ({got}), not one scalar",
             hint="return one number; has_aux=True if it returns (value, aux); or give cotangent=",
@@ -366,7 +366,7 @@ def _check_cotangent(f: Callable[..., Any], cotangent: Any, value: Any, recorded
             source=source,
         )
     for leaf, output in zip(given, [recorded.leaves[i] for i in positions], strict=True):
-        want = graph.outputs[output.index].type if isinstance(output, Traced) else None
+        want = graph.outputs[output.output].type if isinstance(output, Traced) else None
         got = describe(leaf)[1]
         if want is None or not is_inexact(want.dtype):
             if got is not None:

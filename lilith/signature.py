@@ -101,6 +101,14 @@ def describe(leaf: Any) -> tuple[str, TensorType | None]:
     return ARRAY, TensorType(array.shape, array.dtype)
 
 
+def type_of(leaf: Any) -> TensorType:
+    """The type under which a program takes a dynamic leaf."""
+    type = describe(leaf)[1]
+    if type is None:
+        raise TypeError(f"{leaf!r} is static")
+    return type
+
+
 def is_static(x: Any) -> bool:
     """Whether an argument is one of Python's own static values."""
     return x.__class__ in _STATIC_TYPES

@@ -4,17 +4,18 @@ from __future__ import annotations
 
 from typing import Any
 
+import ml_dtypes
 import numpy as np
 import scipy.special
 
 from lilith.ir.graph import Value, fill_like
-from lilith.ir.type import kind
 from lilith.numpy import reductions, ufuncs
-from lilith.numpy.core import convert, lift, normalize_axes, wrap
+from lilith.numpy.core import floating, lift, normalize_axes, unify, wrap
+from lilith.numpy.shaping import squeeze
 from lilith.ops import elementwise
 from lilith.ops.control import stop_gradient
 from lilith.trace import contains_tracer, current_trace
-from lilith.tracer import Tracer
+from lilith.tracer import REPLACEMENTS
 
 erf = scipy.special.erf
 erfc = scipy.special.erfc
@@ -27,45 +28,41 @@ xlog1py = scipy.special.xlog1py
 entr = scipy.special.entr
 
 
-def _floating(x: Any) -> Value:
-    x = lift(x)
-    return convert(x, np.dtype(np.float64)) if kind(x.dtype) in "biu" else x
-
-
-def _shifted(x: Value, axis: Any) -> tuple[Value, Value]:
-    """x - m and m, the maximum along the axis as a constant; 0 in place of an infinite maximum."""
-    m = stop_gradient(reductions.max(x, axis, keepdims=True))
-    m = elementwise.select(elementwise.is_finite(m), m, fill_like(m, 0))
-    return ufuncs.subtract(x, m), m
+def _finite_maximum(x: Value, axis: Any) -> Value:
+    """The maximum along the axis as a constant; 0 in place of an infinite one, -inf of nothing."""
+    sizes = [x.shape[a] for a in normalize_axes(axis, x.ndim, "max")]
+    initial = -np.inf if 0 in sizes else reductions.NOT_GIVEN
+    m = stop_gradient(reductions.max(x, axis, keepdims=True, initial=initial))
+    return elementwise.select(elementwise.is_finite(m), m, fill_like(m, 0))
 
 
 def logsumexp(a: Any, axis: Any = None, b: Any = None, keepdims: bool = False) -> Any:
-    """log Σ b exp(a) over the axis (all axes for None), without overflow; -inf where all a are -inf.
+    """log Σ b exp(a) over the axis (all axes for None), without overflow.
 
-    Its gradient is softmax(a).
+    -inf where the sum is 0, NaN where it is negative; a does not count where b is 0, even if it is infinite or NaN.
+    ā = ȳ b exp(a) / Σ b exp(a), softmax(a) without b; b̄ = ȳ exp(a) / Σ b exp(a); both 0 where the sum is 0.
     """
-    if not contains_tracer(a) and not isinstance(b, Tracer):
+    if not contains_tracer(a) and not contains_tracer(b):
         return scipy.special.logsumexp(a, axis=axis, b=b, keepdims=keepdims)
     current_trace()
-    x = _floating(a)
-    if b is not None:
-        x, weights = ufuncs.add(x, ufuncs.multiply(lift(b), 0)), lift(b)
-    shifted, m = _shifted(x, axis)
-    terms = elementwise.exp(shifted)
-    if b is not None:
-        terms = ufuncs.multiply(terms, weights)
+    if b is None:
+        x = floating(lift(a))
+        m = _finite_maximum(x, axis)
+        terms = elementwise.exp(ufuncs.subtract(x, m))
+    else:
+        x, weights = map(floating, unify("logsumexp", a, b))
+        unused = elementwise.eq(weights, fill_like(weights, 0))
+        m = _finite_maximum(elementwise.select(unused, fill_like(x, -np.inf), x), axis)
+        exponent = ufuncs.subtract(x, m)
+        # 0 · exp(a) must be 0 and have the slope exp(a) in b: only what would overflow is cut off
+        limit = fill_like(x, float(np.floor(np.log(float(ml_dtypes.finfo(x.dtype).max)))))
+        overflows = elementwise.logical_and(unused, elementwise.logical_not(elementwise.lt(exponent, limit)))
+        terms = elementwise.mul(weights, elementwise.exp(elementwise.select(overflows, limit, exponent)))
     total = reductions.sum(terms, axis, keepdims=True)
-    # log 0 = -inf with slope 0: nothing but -inf was added
     zero = elementwise.eq(total, fill_like(total, 0))
     log = elementwise.log(elementwise.select(zero, fill_like(total, 1), total))
     y = elementwise.add(elementwise.select(zero, fill_like(total, -np.inf), log), m)
-    return wrap(y if keepdims else _without(y, normalize_axes(axis, x.ndim, "logsumexp")))
-
-
-def _without(y: Value, axes: tuple[int, ...]) -> Value:
-    from lilith.ops.shape import reshape
-
-    return reshape(y, shape=tuple([n for i, n in enumerate(y.shape) if i not in axes]))
+    return wrap(y if keepdims else squeeze(y, normalize_axes(axis, x.ndim, "logsumexp")))
 
 
 def softmax(x: Any, axis: Any = None) -> Any:
@@ -73,7 +70,8 @@ def softmax(x: Any, axis: Any = None) -> Any:
     if not contains_tracer(x):
         return scipy.special.softmax(x, axis=axis)
     current_trace()
-    terms = elementwise.exp(_shifted(_floating(x), axis)[0])
+    v = floating(lift(x))
+    terms = elementwise.exp(ufuncs.subtract(v, _finite_maximum(v, axis)))
     return wrap(ufuncs.divide(terms, reductions.sum(terms, axis, keepdims=True)))
 
 
@@ -82,6 +80,12 @@ def log_softmax(x: Any, axis: Any = None) -> Any:
     if not contains_tracer(x):
         return scipy.special.log_softmax(x, axis=axis)
     current_trace()
-    shifted, _ = _shifted(_floating(x), axis)
+    v = floating(lift(x))
+    shifted = ufuncs.subtract(v, _finite_maximum(v, axis))
     total = reductions.sum(elementwise.exp(shifted), axis, keepdims=True)
     return wrap(ufuncs.subtract(shifted, elementwise.log(total)))
+
+
+for _function in (logsumexp, softmax, log_softmax):
+    # SciPy's are Python functions that make plain arrays of their arguments
+    REPLACEMENTS[getattr(scipy.special, _function.__name__).__code__] = f"lilith.special.{_function.__name__}"

@@ -21,7 +21,10 @@ HOIST_BYTES = 1024
 _LEAK_HINT = "return the array from the function instead of storing it in an outer variable, list or object"
 _WEAK_DTYPES = {bool: np.dtype(bool), int: np.dtype(int), float: np.dtype(float), complex: np.dtype(complex)}
 # a bool is never weak: NumPy lets it adapt to anything already
-_WEAK_TYPES = {cls: TensorType((), dtype, cls is not bool) for cls, dtype in _WEAK_DTYPES.items()}
+SCALAR_TYPES: dict[type, TensorType] = {
+    cls: TensorType((), dtype, cls is not bool) for cls, dtype in _WEAK_DTYPES.items()
+}
+"""The types of Python numbers. All but bool are weak: they adapt to the arrays they meet."""
 
 
 class Trace(Builder):
@@ -32,6 +35,7 @@ class Trace(Builder):
         active: whether the function is running.
         captured: tracers of enclosing traces that this function used, with the inputs they became.
         hoisted: constant arrays that became inputs, with those inputs.
+        constant_cache: the Values of constants recorded so far, by what they hold.
         concrete: in interpreted runs, the NumPy value of every Value; else None.
     """
 
@@ -42,7 +46,7 @@ class Trace(Builder):
         self.captured: dict[int, tuple[Tracer, Value]] = {}
         self.hoisted: dict[int, tuple[np.ndarray, Value]] = {}
         self.concrete: dict[Value, np.ndarray] | None = None
-        self._constants: dict[Any, Value] = {}
+        self.constant_cache: dict[Any, Value] = {}
         self._aliases: dict[int, tuple[Any, int]] = {}
 
     def __enter__(self):
@@ -72,7 +76,7 @@ class Trace(Builder):
         cls = type(x)
         if cls is Tracer:
             return x.value if x.recorder is self else self._capture(x)
-        if cls in _WEAK_TYPES:
+        if cls in SCALAR_TYPES:
             return self._scalar(x, cls)
         if isinstance(x, Value):
             return x
@@ -80,27 +84,27 @@ class Trace(Builder):
 
     def _scalar(self, x: Any, cls: type) -> Value:
         key = (cls, x if x == x else "nan", str(x))  # 0.0 and -0.0 differ, nan is itself
-        value = self._constants.get(key)
+        value = self.constant_cache.get(key)
         if value is None:
             if cls is int and not -(2**63) <= x < 2**64:
                 raise DtypeError(f"the int {x} does not fit in 64 bits", hint=f"write it as a float: {float(x)!r}")
             dtype = np.dtype(np.uint64) if cls is int and x >= 2**63 else _WEAK_DTYPES[cls]
             value = primitive("fill")(value=x, shape=(), dtype=dtype)
             value.type = TensorType((), dtype, cls is not bool)
-            self._constants[key] = value
+            self.constant_cache[key] = value
         return value
 
     def _array(self, array: np.ndarray) -> Value:
         if array.nbytes > HOIST_BYTES:
             return self._hoist(array)
         literal = Literal(array)
-        value = self._constants.get(literal)
+        value = self.constant_cache.get(literal)
         if value is None:
             if array.ndim == 0:
                 value = primitive("fill")(value=array.item(), shape=(), dtype=array.dtype)
             else:
                 value = primitive("constant")(value=literal)
-            self._constants[literal] = value
+            self.constant_cache[literal] = value
         return value
 
     def _hoist(self, array: np.ndarray) -> Value:
@@ -123,7 +127,7 @@ class Trace(Builder):
         if found is None:
             if not tracer.recorder.active:
                 raise LeakedTracerError(
-                    f"a traced array ({tracer.value.type}) of {tracer.recorder.name} was used after its trace had ended",
+                    f"a traced array ({tracer.value.type}) of {tracer.recorder.name} was used when its trace had ended",
                     hint=_LEAK_HINT,
                 )
             value = Value(tracer.value.type)
@@ -227,7 +231,8 @@ class Recorded(NamedTuple):
 
     Attributes:
         graph: inputs are the given ones, then the captured tracers, then the hoisted constants.
-        leaves: the function's result, flattened: `Traced(index of the graph's output)` for arrays, else the object.
+        leaves: the function's result, flattened: `Traced(position among the graph's outputs)` for arrays, else the
+            object itself.
         structure: the result's structure, for `lilith.tree.unflatten`.
         captured: tracers of enclosing traces that the function used.
         hoisted: constant arrays that became inputs.
@@ -241,9 +246,9 @@ class Recorded(NamedTuple):
 
 
 class Traced(NamedTuple):
-    """A leaf of the function's result that is output `index` of the graph; `constant` if no tracer was involved."""
+    """A leaf of the function's result that is output `output` of the graph; `constant` if no tracer was involved."""
 
-    index: int
+    output: int
     constant: bool
 
 

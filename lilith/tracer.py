@@ -3,8 +3,10 @@
 from __future__ import annotations
 
 import difflib
+import sys
 from collections.abc import Callable, Iterator
 from numbers import Number
+from types import CodeType, FrameType
 from typing import Any, NoReturn
 
 import numpy as np
@@ -27,6 +29,9 @@ ACCUMULATIONS: dict[Any, Callable[..., Any]] = {}
 
 FUNCTIONS: dict[Any, Callable[..., Any]] = {}
 """NumPy's functions on tracers, by the function they stand for: `FUNCTIONS[np.sum](x, axis=0)`."""
+
+REPLACEMENTS: dict[CodeType, str] = {}
+"""Functions that make plain arrays of their arguments, by their code: what to call in their place."""
 
 
 def describe_types(*args: Any) -> str:
@@ -53,6 +58,16 @@ def _no_value(tracer: Tracer, what: str, hint: str) -> NoReturn:
 _BRANCH_HINT = (
     "choose with np.where(condition, a, b); a Python branch can depend on shapes, ints and other static values"
 )
+
+
+def _replacement() -> str | None:
+    """The hint where a function that has a replacement makes a plain array of a tracer."""
+    frame: FrameType | None = sys._getframe(1)
+    while frame is not None:
+        if frame.f_code in REPLACEMENTS:
+            return f"call {REPLACEMENTS[frame.f_code]}, which takes traced arrays"
+        frame = frame.f_back
+    return None
 
 
 def _binary(name: str, ufunc: Any) -> tuple[Callable[..., Any], Callable[..., Any]]:
@@ -92,26 +107,32 @@ class Tracer:
 
     @property
     def shape(self) -> tuple[int, ...]:
+        """The sizes of the axes."""
         return self.value.type.shape
 
     @property
     def dtype(self) -> np.dtype:
+        """The dtype of the elements."""
         return self.value.type.dtype
 
     @property
     def ndim(self) -> int:
+        """The number of axes."""
         return len(self.value.type.shape)
 
     @property
     def size(self) -> int:
+        """The number of elements."""
         return self.value.type.size
 
     @property
     def itemsize(self) -> int:
+        """Bytes of one element."""
         return self.value.type.dtype.itemsize
 
     @property
     def nbytes(self) -> int:
+        """Bytes of all elements."""
         return self.value.type.nbytes
 
     @property
@@ -164,19 +185,23 @@ class Tracer:
         return _no_value(self, "complex()", "use NumPy functions; x.astype(complex) converts")
 
     def item(self, *args: Any) -> Any:
+        """An error: the value is not known while tracing."""
         return _no_value(self, "item()", "keep the array: arithmetic works on it; return it to get its value")
 
     def tolist(self) -> Any:
+        """An error: the values are not known while tracing."""
         return _no_value(self, "tolist()", "keep the array: arithmetic works on it; return it to get its value")
 
     def tobytes(self, *args: Any) -> Any:
+        """An error: the values are not known while tracing."""
         return _no_value(self, "tobytes()", "return the array from the function to get its value")
 
     def __array__(self, dtype: Any = None, copy: Any = None) -> np.ndarray:
         raise TraceError(
             f"a traced array ({self.value.type}) cannot become a plain ndarray",
-            hint="np.array([x, y]), np.sum([x, y]): write np.stack([x, y]) first; math.sin(x): np.sin(x); "
-            "a[i] = x on a plain ndarray: collect the parts and np.stack or np.concatenate them",
+            hint=_replacement()
+            or "np.stack([x, y]) instead of np.array([x, y]), also inside np.sum([x, y]); "
+            "np.sin(x) instead of math.sin(x); np.stack or np.concatenate of the parts instead of a[i] = x",
             tracers=(self,),
         )
 
@@ -187,9 +212,11 @@ class Tracer:
         )
 
     def sort(self, *args: Any, **kwargs: Any) -> None:
+        """An error: traced arrays do not change; `np.sort(x)` is a new one."""
         raise TraceError(f"x.sort() changes a traced array ({self.value.type}) in place", hint="x = np.sort(x)")
 
     def fill(self, value: Any) -> None:
+        """An error: traced arrays do not change; `np.full_like(x, value)` is a new one."""
         raise TraceError(
             f"x.fill() changes a traced array ({self.value.type}) in place", hint="x = np.full_like(x, value)"
         )
@@ -242,24 +269,29 @@ class Tracer:
 
     @property
     def T(self) -> Tracer:
+        """The axes in reverse order."""
         return FUNCTIONS[np.transpose](self)
 
     @property
     def mT(self) -> Tracer:
+        """The last two axes swapped."""
         if self.ndim < 2:
             raise ShapeError(f"x.mT: {self.value.type} has no matrix axes", hint="x.mT needs at least two axes")
         return FUNCTIONS[np.swapaxes](self, -1, -2)
 
     @property
     def real(self) -> Tracer:
+        """The real part; of a real array itself."""
         return FUNCTIONS[np.real](self)
 
     @property
     def imag(self) -> Tracer:
+        """The imaginary part; of a real array zeros."""
         return FUNCTIONS[np.imag](self)
 
     @property
     def flat(self) -> Iterator[Any]:
+        """An iterator over the elements, in C order."""
         return iter(FUNCTIONS[np.ravel](self))
 
     def __contains__(self, item: Any) -> bool:
@@ -331,35 +363,48 @@ def unsupported(function: Any) -> NoReturn:
     """Raise the error for a NumPy function that has no rule here, naming those with a near name."""
     name = getattr(function, "__name__", str(function))
     module = getattr(function, "__module__", None) or "numpy"
-    known = {getattr(f, "__name__", ""): f for f in [*FUNCTIONS, *UFUNCS]}
-    near = [n for n in difflib.get_close_matches(name, known, 3) if n != name]
-    hint = (
-        f"near names that work: {', '.join(f'np.{n}' for n in near)}" if near else "write it with np functions that do"
-    )
+    known = [_written(f) for f in [*FUNCTIONS, *UFUNCS] if callable(f)]
+    near = _near(name, [full for full in known if full.rpartition(".")[0] == module.replace("numpy", "np")])
+    near = near or _near(name, known)
+    hint = f"near names that work: {', '.join(near)}" if near else "lilith.numpy.supported() names those that work"
     raise UnsupportedError(f"{module}.{name} is not supported on traced arrays", hint=hint)
+
+
+def _written(function: Any) -> str:
+    """How a user writes a NumPy or SciPy function: np.sum, np.linalg.norm, scipy.special.erf."""
+    name, module = function.__name__, getattr(function, "__module__", None) or "numpy"
+    if isinstance(function, np.ufunc):
+        module = "numpy" if getattr(np, name, None) is function else "scipy.special"
+    return f"{module.replace('numpy', 'np')}.{name}"
+
+
+def _near(name: str, known: list[str]) -> list[str]:
+    """Up to three of the known names whose last part is close to a name."""
+    by_name = {full.rpartition(".")[2]: full for full in reversed(known)}
+    return [by_name[n] for n in difflib.get_close_matches(name, by_name, 3, cutoff=0.75)]
 
 
 def _operators() -> None:
     """Attach the binary operators, the comparisons and the in-place operators to Tracer."""
-    for name, ufunc in {
-        "add": np.add,
-        "sub": np.subtract,
-        "mul": np.multiply,
-        "truediv": np.true_divide,
-        "floordiv": np.floor_divide,
-        "mod": np.remainder,
-        "pow": np.power,
-        "matmul": np.matmul,
-        "and": np.bitwise_and,
-        "or": np.bitwise_or,
-        "xor": np.bitwise_xor,
-        "lshift": np.left_shift,
-        "rshift": np.right_shift,
+    for name, (symbol, ufunc) in {
+        "add": ("+", np.add),
+        "sub": ("-", np.subtract),
+        "mul": ("*", np.multiply),
+        "truediv": ("/", np.true_divide),
+        "floordiv": ("//", np.floor_divide),
+        "mod": ("%", np.remainder),
+        "pow": ("**", np.power),
+        "matmul": ("@", np.matmul),
+        "and": ("&", np.bitwise_and),
+        "or": ("|", np.bitwise_or),
+        "xor": ("^", np.bitwise_xor),
+        "lshift": ("<<", np.left_shift),
+        "rshift": (">>", np.right_shift),
     }.items():
         forward, reflected = _binary(name, ufunc)
         setattr(Tracer, f"__{name}__", forward)
         setattr(Tracer, f"__r{name}__", reflected)
-        setattr(Tracer, f"__i{name}__", _inplace(name, forward))
+        setattr(Tracer, f"__i{name}__", _inplace(symbol, forward))
     for name, ufunc in {
         "lt": np.less,
         "le": np.less_equal,
@@ -371,12 +416,11 @@ def _operators() -> None:
         setattr(Tracer, f"__{name}__", _binary(name, ufunc)[0])
 
 
-def _inplace(name: str, forward: Callable[..., Any]) -> Callable[..., Any]:
+def _inplace(symbol: str, forward: Callable[..., Any]) -> Callable[..., Any]:
     """`x += v` rebinds the name for a scalar, as for Python floats; an array would change for its other names too."""
 
     def operator(self: Tracer, other: Any) -> Any:
         if self.ndim:
-            symbol = {"truediv": "/", "add": "+", "sub": "-", "mul": "*", "matmul": "@", "pow": "**"}.get(name, name)
             raise TraceError(
                 f"in-place operator on a traced array ({self.value.type}): its other names would not see it",
                 hint=f"write x = x {symbol} v instead of x {symbol}= v",
@@ -404,9 +448,6 @@ def _methods() -> None:
         "nonzero partition prod put ravel repeat round searchsorted squeeze std sum swapaxes take trace var"
     ).split():
         setattr(Tracer, name, method(getattr(np, name)))
-    Tracer.conj = Tracer.conjugate = lambda self: UFUNCS[np.conjugate](self)  # type: ignore[attr-defined]
-    Tracer.copy = lambda self, order="C": self  # type: ignore[attr-defined]
-    Tracer.flatten = lambda self, order="C": FUNCTIONS[np.ravel](self, order=order)  # type: ignore[attr-defined]
 
 
 _operators()
@@ -432,4 +473,21 @@ def _astype(self: Tracer, dtype: Any, order: str = "K", casting: str = "unsafe",
     return FUNCTIONS[np.astype](self, dtype)
 
 
+def _conjugate(self: Tracer) -> Tracer:
+    """numpy.conjugate of this array."""
+    return UFUNCS[np.conjugate](self)
+
+
+def _copy(self: Tracer, order: str = "C") -> Tracer:
+    """This array itself: traced arrays do not change."""
+    return self
+
+
+def _flatten(self: Tracer, order: str = "C") -> Tracer:
+    """numpy.ravel of this array."""
+    return FUNCTIONS[np.ravel](self, order=order)
+
+
 Tracer.reshape, Tracer.transpose, Tracer.astype = _reshape, _transpose, _astype  # type: ignore[attr-defined]
+Tracer.conj, Tracer.conjugate = _conjugate, _conjugate  # type: ignore[attr-defined]
+Tracer.copy, Tracer.flatten = _copy, _flatten  # type: ignore[attr-defined]

@@ -62,8 +62,8 @@ class Module:
     text: str
     parameters: tuple[str, ...]
     results: tuple[TensorType, ...]
-    batch: Callable[[tuple[int | None, ...], int], Module] | None = None
-    show: Callable[..., None] | None = None
+    batch: Any = None
+    show: Any = None
     token: int = dataclasses.field(default_factory=itertools.count(1).__next__)
 
     def __post_init__(self) -> None:
@@ -97,7 +97,8 @@ def _lower(ctx: Any, *args: Any, token: int) -> Any:
     """Merge the module into the one JAX is building and call its main function."""
     module = _module(token)
     parsed = _ir.Module.parse(module.text)
-    main = next(op for op in parsed.body.operations if op.sym_name.value == "main")
+    operations: Any = parsed.body.operations
+    main = next(op for op in operations if op.sym_name.value == "main")
     results = list(main.type.results)
     _emit_prints(ctx, parsed, module)
     name = _mlir.merge_mlir_modules(
@@ -196,6 +197,8 @@ class Loaded:
     """
 
     __slots__ = ("__weakref__", "call", "jitted")
+    call: Callable[..., list[Any]]
+    jitted: Any
 
     def __init__(self, module: Module):
         def program(*args: Any) -> Any:
@@ -261,7 +264,7 @@ def pretty(text: str, locations: bool = False) -> str:
     with _context():
         module = _ir.Module.parse(text)
         module.operation.verify()
-        return module.operation.get_asm(enable_debug_info=locations, use_name_loc_as_prefix=not locations)
+        return str(module.operation.get_asm(enable_debug_info=locations, use_name_loc_as_prefix=not locations))
 
 
 def to_device(array: np.ndarray) -> Any:

@@ -139,7 +139,7 @@ def test_numpy_scalars_made_inside_of_the_function():
         assert value == 2 * 11.0 and np.all(g[0] == [16.0, 12.0])
 
 
-# ---- structures -------------------------------------------------------------------------------------------------------
+# ---- structures --------------------------------------------------------------------------------------------
 
 
 @dataclasses.dataclass(frozen=True)
@@ -183,7 +183,7 @@ def test_keyword_arguments_are_differentiated():
     assert g["scale"] == 3.0 and len(g) == 2 and np.all(g["x"] == 2.0)
 
 
-# ---- options ------------------------------------------------------------------------------------------------------------
+# ---- options -----------------------------------------------------------------------------------------------
 
 
 def test_wrt_computes_only_what_is_asked_for():
@@ -193,7 +193,7 @@ def test_wrt_computes_only_what_is_asked_for():
         return np.sum(np.sin(a) * np.cos(b)) * scale
 
     _, g = grad(f, *args, wrt=1)
-    assert len(g) == 1 and list(g)[0] is g[1]
+    assert len(g) == 1 and next(iter(g)) is g[1]
     with pytest.raises(lilith.GradientError, match="not asked for"):
         g[0]
     with pytest.raises(LookupError, match="no argument 7"):
@@ -242,7 +242,7 @@ def test_stop_gradient():
     assert stop_gradient(5) == 5
 
 
-# ---- nesting ------------------------------------------------------------------------------------------------------------
+# ---- nesting -----------------------------------------------------------------------------------------------
 
 
 def test_grad_of_grad_to_any_order():
@@ -290,7 +290,7 @@ def test_check_grads_finds_a_wrong_gradient():
         check_grads(lambda x: np.sum(x), (np.ones(2, np.float32),))
 
 
-# ---- graphs ---------------------------------------------------------------------------------------------------------------
+# ---- graphs ------------------------------------------------------------------------------------------------
 
 
 def test_trace_shows_the_users_lines():

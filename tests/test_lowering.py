@@ -86,7 +86,8 @@ def test_constants_come_back_bit_for_bit(name):
     names += [e.constant(x.item(), TensorType((), dtype)) for x in scalars]
     types = [TensorType(array.shape, dtype), *[TensorType((), dtype)] * len(scalars)]
     results = ", ".join(map(emit.tensor_type, types))
-    text = f'module @m {{ func.func public @main() -> ({results}) {{ {" ".join(e.lines)} "func.return"({", ".join(names)}) : ({results}) -> () }} }}'
+    body = " ".join([*e.lines, f'"func.return"({", ".join(names)}) : ({results}) -> ()'])
+    text = f"module @m {{ func.func public @main() -> ({results}) {{ {body} }} }}"
     out = [np.asarray(y) for y in carrier.Loaded(carrier.Module("m", text, (), tuple(types))).call()]
     np.testing.assert_array_equal(out[0].view(np.uint8), array.view(np.uint8))
     for got, want in zip(out[1:], scalars, strict=True):

@@ -201,12 +201,12 @@ class Builder:
         """Record one node; returns its result, or a tuple of results where the primitive has several."""
         type = primitive.type(*[x.type for x in operands], **params)
         if type.__class__ is tuple:
-            results = out = tuple([Value(t) for t in type])
-        else:
-            out = Value(type)
-            results = (out,)
-        self.nodes.append(Node(primitive, operands, params, results, self.source))
-        return out
+            results = tuple([Value(t) for t in type])
+            self.nodes.append(Node(primitive, operands, params, results, self.source))
+            return results
+        result = Value(type)
+        self.nodes.append(Node(primitive, operands, params, (result,), self.source))
+        return result
 
     def inline(self, graph: Graph, values: Sequence[Value]) -> list[Value]:
         """Append a graph's nodes with its inputs replaced by `values`; returns its outputs."""

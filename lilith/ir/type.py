@@ -74,6 +74,7 @@ class TensorType:
     shape: tuple[int, ...]
     dtype: np.dtype
     weak: bool
+    _hash: int
     _interned: ClassVar[dict[tuple, TensorType]] = {}
 
     def __new__(cls, shape: tuple[int, ...], dtype: np.dtype, weak: bool = False) -> TensorType:

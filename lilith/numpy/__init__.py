@@ -9,19 +9,7 @@ from typing import Any
 
 import numpy as _np
 
-from lilith.numpy import (
-    creation,
-    floats,
-    functions,
-    indexing,
-    joining,
-    methods,
-    products,
-    reductions,
-    scipy_ufuncs,
-    shaping,
-    ufuncs,
-)
+from lilith.numpy import functions, methods, products, scipy_ufuncs  # noqa: F401  their rules enter the tables
 from lilith.numpy.creation import asarray
 from lilith.numpy.creation import full_array as full
 from lilith.numpy.creation import make_array as array
@@ -29,19 +17,6 @@ from lilith.tracer import FUNCTIONS as _FUNCTIONS
 from lilith.tracer import UFUNCS as _UFUNCS
 
 _OURS = {"array": array, "asarray": asarray, "full": full}
-_MODULES = (
-    creation,
-    floats,
-    functions,
-    indexing,
-    joining,
-    methods,
-    products,
-    reductions,
-    scipy_ufuncs,
-    shaping,
-    ufuncs,
-)
 
 
 def __getattr__(name: str) -> Any:

@@ -20,19 +20,11 @@ from lilith.ir.graph import Value, _current
 from lilith.ir.type import BFLOAT16, TensorType, dtype_name, is_supported, kind, result_dtype
 from lilith.ops import elementwise, shape
 from lilith.source import ArgumentError, DtypeError, NumberRangeError, ShapeError, TraceError, UnsupportedError
-from lilith.trace import as_array, current_trace
+from lilith.trace import SCALAR_TYPES, as_array, current_trace
 from lilith.tracer import FUNCTIONS, Tracer
 
 Shape = tuple[int, ...]
 Rule = TypeVar("Rule", bound=Callable[..., Any])
-
-SCALARS: dict[type, TensorType] = {
-    bool: TensorType((), np.dtype(bool)),
-    int: TensorType((), np.dtype(np.int64), True),
-    float: TensorType((), np.dtype(np.float64), True),
-    complex: TensorType((), np.dtype(np.complex128), True),
-}
-"""The types of Python numbers. All but bool are weak: they adapt to the arrays they meet."""
 
 # ---- operands ------------------------------------------------------------------------------------------------------
 
@@ -51,7 +43,7 @@ def lift(x: Any) -> Value:
 def operand(x: Any) -> Any:
     """x as a Value, or as the number it is: numbers become constants of the result's shape and dtype."""
     cls = type(x)
-    if cls is Value or cls in SCALARS:
+    if cls is Value or cls in SCALAR_TYPES:
         return x
     if cls is not Tracer:
         if isinstance(x, np.ndarray) and x.ndim == 0:
@@ -65,19 +57,17 @@ def type_of(x: Any) -> TensorType:
     """The type of an `operand`."""
     if type(x) is Value:
         return x.type
-    return SCALARS.get(type(x)) or TensorType((), x.dtype)
+    return SCALAR_TYPES.get(type(x)) or TensorType((), x.dtype)
 
 
 def full(number: Any, shape_: Shape, dtype: np.dtype) -> Value:
     """A constant array, one node per trace however often it is asked for."""
-    constants = getattr(_current.builder, "_constants", None)
+    constants = _current.builder.constant_cache  # type: ignore[union-attr]
     # zeros have signs and NaN is not itself: both go by their text
     key = (number if number and number == number else str(number), shape_, dtype)
-    found = None if constants is None else constants.get(key)
+    found = constants.get(key)
     if found is None:
-        found = shape.fill(value=_normal(number, dtype), shape=shape_, dtype=dtype)
-        if constants is not None:
-            constants[key] = found
+        found = constants[key] = shape.fill(value=_normal(number, dtype), shape=shape_, dtype=dtype)
     return found
 
 
@@ -128,6 +118,11 @@ def convert(x: Any, dtype: np.dtype) -> Value:
     if type(x) is not Value:
         return full(x, (), dtype)
     return x if x.type.dtype == dtype else elementwise.convert(x, dtype=dtype)
+
+
+def floating(x: Value) -> Value:
+    """x, in float64 where it is bool or integer."""
+    return convert(x, np.dtype(np.float64)) if kind(x.dtype) in "biu" else x
 
 
 def marked(value: Value, weak: bool) -> Value:

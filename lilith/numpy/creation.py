@@ -26,6 +26,8 @@ from lilith.numpy.core import (
     type_of,
     wrap,
 )
+from lilith.numpy.shaping import moveaxis
+from lilith.ops import elementwise
 from lilith.source import ArgumentError, ShapeError
 from lilith.trace import contains_tracer, current_trace
 from lilith.tracer import Tracer
@@ -88,8 +90,8 @@ def linspace(
     if endpoint and count > 1:
         # the last point is the end exactly, not its rounded value
         at_end = ufuncs.equal(index, count - 1)
-        y = ufuncs.where(*_aligned(at_end, last, y))
-    y = _moved(y, axis)
+        y = elementwise.select(*_aligned(at_end, last, y))
+    y = moveaxis(y, 0, axis) if axis != 0 else y
     if dtype is not None:
         wanted = dtype_of(dtype)
         y = convert(floats.floor(y) if kind(wanted) in "iu" else y, wanted)
@@ -99,12 +101,6 @@ def linspace(
 def _aligned(mask: Value, x: Value, y: Value) -> tuple[Value, Value, Value]:
     """A mask and x with y's shape."""
     return adapt(mask, np.dtype(bool), y.shape), adapt(x, y.dtype, y.shape), y
-
-
-def _moved(y: Value, axis: Any) -> Value:
-    from lilith.numpy.shaping import moveaxis
-
-    return moveaxis(y, 0, axis) if axis != 0 else y
 
 
 # ---- functions that NumPy does not hand over: what `lilith.numpy` has in their place ------------------------------

@@ -164,11 +164,9 @@ def dsplit(ary: Any, indices_or_sections: Any) -> list[Value]:
     return split(ary, indices_or_sections, 2)
 
 
-if hasattr(np, "unstack"):
-
-    @implements(np.unstack)
-    def unstack(x: Any, /, *, axis: Any = 0) -> tuple[Value, ...]:
-        """numpy.unstack."""
-        x = lift(x)
-        place = normalize_axis(axis, x.ndim, "unstack")
-        return tuple([take_item(x, (*[slice(None)] * place, i)) for i in range(x.shape[place])])
+@implements(np.unstack)
+def unstack(x: Any, /, *, axis: Any = 0) -> tuple[Value, ...]:
+    """numpy.unstack."""
+    x = lift(x)
+    place = normalize_axis(axis, x.ndim, "unstack")
+    return tuple([take_item(x, (*[slice(None)] * place, i)) for i in range(x.shape[place])])

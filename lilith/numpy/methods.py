@@ -13,6 +13,7 @@ from lilith.numpy import reductions, ufuncs
 from lilith.numpy.core import (
     convert,
     dtype_of,
+    full,
     is_default,
     lift,
     normalize_axes,
@@ -20,8 +21,11 @@ from lilith.numpy.core import (
     raise_unsupported,
     wrap,
 )
-from lilith.numpy.reductions import BOOL, NOT_GIVEN, edge, kept, masked, part, running_sum, scanned, sum_dtype
+from lilith.numpy.reductions import BOOL, NOT_GIVEN, edge, kept, masked, running_sum, scanned, sum_dtype
+from lilith.numpy.shaping import squeeze
+from lilith.numpy.ufunc import resolve
 from lilith.ops import reduction, shape
+from lilith.source import ShapeError
 from lilith.trace import current_trace
 from lilith.tracer import ACCUMULATIONS, REDUCTIONS
 
@@ -73,13 +77,20 @@ def _folding(ufunc: ufuncs.Ufunc) -> Callable[..., Value]:
     def rule(a: Any, axis: Any = None, keepdims: Any = False) -> Value:
         x = lift(a)
         axes = normalize_axes(axis, x.ndim, f"{ufunc.name}.reduce")
+        # one element is no ufunc's work, but has the dtype of its results
+        x = convert(x, resolve(ufunc.ufunc, (x.type, x.type), None)[1][0])
+        if 0 in [x.shape[place] for place in axes]:
+            if ufunc.ufunc.identity is None:
+                raise ShapeError(
+                    f"{ufunc.name}.reduce: {x.type} is empty along axes {axes}", hint="check for an empty array first"
+                )
+            x = full(ufunc.ufunc.identity, tuple([1 if i in axes else n for i, n in enumerate(x.shape)]), x.dtype)
         for place in axes:
             while (n := x.shape[place]) > 1:
                 half = n // 2
-                joined = ufunc(part(x, place, 0, half), part(x, place, half, 2 * half))
-                x = shape.concatenate(joined, part(x, place, n - 1, n), axis=place) if n % 2 else joined
-        reduced = tuple([n for a, n in enumerate(x.shape) if a not in axes])
-        return x if keepdims else shape.reshape(x, shape=reduced)
+                joined = ufunc(shape.part(x, place, 0, half), shape.part(x, place, half, 2 * half))
+                x = shape.concatenate(joined, shape.part(x, place, n - 1, n), axis=place) if n % 2 else joined
+        return x if keepdims else squeeze(x, axes)
 
     return rule
 

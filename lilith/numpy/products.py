@@ -19,6 +19,7 @@ from lilith.numpy.core import (
     convert,
     dtype_of,
     expand,
+    floating,
     implements,
     is_default,
     lift,
@@ -32,7 +33,7 @@ from lilith.numpy.reductions import kept
 from lilith.numpy.reductions import max as max_
 from lilith.numpy.reductions import min as min_
 from lilith.numpy.reductions import sum as sum_
-from lilith.numpy.shaping import moveaxis, reshaped, transposed
+from lilith.numpy.shaping import diagonal, moveaxis, reshaped, squeeze, transposed
 from lilith.numpy.ufunc import resolve
 from lilith.ops import elementwise, linalg
 from lilith.source import ArgumentError, ShapeError, UnsupportedError
@@ -125,8 +126,9 @@ def _product(ufunc: Any, rule: Callable[[Value, Value], Value]) -> Callable[...,
 
 
 matmul = _product(np.matmul, _matmul)
-for _name, _rule in {"vecdot": _vecdot, "matvec": _matvec, "vecmat": _vecmat}.items():
-    if hasattr(np, _name):  # NumPy 2.2 brought matvec and vecmat
+_product(np.vecdot, _vecdot)
+for _name, _rule in {"matvec": _matvec, "vecmat": _vecmat}.items():
+    if hasattr(np, _name):  # since NumPy 2.2
         _product(getattr(np, _name), _rule)
 
 
@@ -222,20 +224,15 @@ def multi_dot(arrays: Any) -> Value:
         raise ArgumentError("linalg.multi_dot: takes at least two arrays", hint="np.linalg.multi_dot([a, b, c])")
     if values[0].ndim == 1:
         values[0] = reshaped(values[0], (1, *values[0].shape))
-        return _without(multi_dot(values), -2 if values[-1].ndim == 2 else 0)
+        return squeeze(multi_dot(values), -2 if values[-1].ndim == 2 else 0)
     if values[-1].ndim == 1:
         values[-1] = reshaped(values[-1], (*values[-1].shape, 1))
-        return _without(multi_dot(values), -1)
+        return squeeze(multi_dot(values), -1)
     letters = [opt_einsum.get_symbol(i) for i in range(len(values) + 1)]
     terms = [letters[i] + letters[i + 1] for i in range(len(values))]
     for x, y in itertools.pairwise(values):
         _check_fit("linalg.multi_dot", x, y, 1, 0)
     return contracted(values, terms, letters[0] + letters[-1])
-
-
-def _without(x: Value, axis: int) -> Value:
-    place = axis % x.ndim
-    return reshaped(x, x.shape[:place] + x.shape[place + 1 :])
 
 
 @implements(np.linalg.matrix_power)
@@ -335,8 +332,6 @@ def _sum_axes(x: Value, axes: Shape) -> Value:
 
 
 def _take_diagonal(x: Value, i: int, j: int) -> Value:
-    from lilith.numpy.shaping import diagonal
-
     n = max(x.shape[i], x.shape[j])
     return diagonal(expand(x, tuple([n if a in (i, j) else m for a, m in enumerate(x.shape)])), 0, i, j)
 
@@ -382,7 +377,7 @@ def _outer_pair(x: Value, first: str, y: Value, second: str) -> tuple[Value, str
 @implements(np.linalg.norm)
 def norm(x: Any, ord: Any = None, axis: Any = None, keepdims: Any = False) -> Value:
     """numpy.linalg.norm of vectors, and of matrices except the norms by singular values. Slope 0 at 0."""
-    x = _floating(lift(x))
+    x = floating(lift(x))
     axes = normalize_axes(axis, x.ndim, "linalg.norm")
     if ord is None:
         return kept(x, axes, _root_of_squares(x, axes), keepdims)
@@ -392,10 +387,6 @@ def norm(x: Any, ord: Any = None, axis: Any = None, keepdims: Any = False) -> Va
     if len(axes) != 1:
         raise ShapeError(f"linalg.norm: ord={ord!r} of {x.type} over axes {axes}", hint="name one or two axes")
     return kept(x, axes, _vector_norm(x, ord, axes), keepdims)
-
-
-def _floating(x: Value) -> Value:
-    return convert(x, np.dtype(np.float64)) if kind(x.dtype) in "biu" else x
 
 
 def _root_of_squares(x: Value, axes: Shape) -> Value:
@@ -448,7 +439,7 @@ def _matrix_norm(x: Value, ord: Any, axes: Shape) -> Value:
 @implements(np.linalg.vector_norm)
 def vector_norm(x: Any, /, *, axis: Any = None, keepdims: Any = False, ord: Any = 2) -> Value:
     """numpy.linalg.vector_norm: of all elements, or over the named axes together."""
-    x = _floating(lift(x))
+    x = floating(lift(x))
     axes = normalize_axes(axis, x.ndim, "linalg.vector_norm")
     return kept(x, axes, _vector_norm(x, ord, axes), keepdims)
 

@@ -25,7 +25,7 @@ from lilith.numpy.core import (
     normalize_axis,
     operand,
 )
-from lilith.ops import elementwise, indexing, reduction, shape
+from lilith.ops import elementwise, reduction, shape
 from lilith.source import DtypeError, ShapeError
 
 NOT_GIVEN: Any = np._NoValue
@@ -218,44 +218,32 @@ def _variance(x: Value, axes: Shape, ddof: Any, where: Any, center: Any) -> Valu
     return _divided(total, degrees)
 
 
-@implements(np.var)
-def var(
-    a: Any,
-    axis: Any = None,
-    dtype: Any = None,
-    ddof: Any = 0,
-    keepdims: Any = NOT_GIVEN,
-    *,
-    where: Any = NOT_GIVEN,
-    mean: Any = NOT_GIVEN,
-    correction: Any = NOT_GIVEN,
-) -> Value:
-    """numpy.var."""
-    x = lift(a)
-    wide, result = _mean_dtypes(x, dtype)
-    axes = normalize_axes(axis, x.ndim, "var")
-    y = _variance(convert(x, wide), axes, ddof if correction is NOT_GIVEN else correction, where, mean)
-    return kept(x, axes, convert(y, real_dtype(result)), keepdims)
+def _spread(name: str, root: Callable[[Value], Value]) -> Callable[..., Value]:
+    """A function of the variance."""
+
+    def rule(
+        a: Any,
+        axis: Any = None,
+        dtype: Any = None,
+        ddof: Any = 0,
+        keepdims: Any = NOT_GIVEN,
+        *,
+        where: Any = NOT_GIVEN,
+        mean: Any = NOT_GIVEN,
+        correction: Any = NOT_GIVEN,
+    ) -> Value:
+        x = lift(a)
+        wide, result = _mean_dtypes(x, dtype)
+        axes = normalize_axes(axis, x.ndim, name)
+        y = _variance(convert(x, wide), axes, ddof if correction is NOT_GIVEN else correction, where, mean)
+        return kept(x, axes, convert(root(y), real_dtype(result)), keepdims)
+
+    rule.__name__, rule.__doc__ = name, f"numpy.{name}."
+    return rule
 
 
-@implements(np.std)
-def std(
-    a: Any,
-    axis: Any = None,
-    dtype: Any = None,
-    ddof: Any = 0,
-    keepdims: Any = NOT_GIVEN,
-    *,
-    where: Any = NOT_GIVEN,
-    mean: Any = NOT_GIVEN,
-    correction: Any = NOT_GIVEN,
-) -> Value:
-    """numpy.std: the square root of the variance."""
-    x = lift(a)
-    wide, result = _mean_dtypes(x, dtype)
-    axes = normalize_axes(axis, x.ndim, "std")
-    y = _variance(convert(x, wide), axes, ddof if correction is NOT_GIVEN else correction, where, mean)
-    return kept(x, axes, convert(elementwise.sqrt(y), real_dtype(result)), keepdims)
+var = implements(np.var)(_spread("var", ufuncs.identity))
+std = implements(np.std)(_spread("std", elementwise.sqrt))
 
 
 @implements(np.average)
@@ -367,25 +355,22 @@ def scanned(x: Value, axis: int, combine: Callable[[Value, Value], Value]) -> Va
     n = x.shape[axis]
     step = 1
     while step < n:
-        head, tail, early = part(x, axis, 0, step), part(x, axis, step, n), part(x, axis, 0, n - step)
+        head, tail = shape.part(x, axis, 0, step), shape.part(x, axis, step, n)
+        early = shape.part(x, axis, 0, n - step)
         x = shape.concatenate(head, combine(early, tail), axis=axis)
         step *= 2
     return x
 
 
-def part(x: Value, axis: int, begin: int, end: int) -> Value:
-    start, limit = [0] * x.ndim, list(x.shape)
-    start[axis], limit[axis] = begin, end
-    return indexing.slice(x, start=tuple(start), limit=tuple(limit), stride=(1,) * x.ndim)
-
-
 def running_sum(x: Value, axis: int) -> Value:
+    """y_k = x_0 + ... + x_k; for bool, or."""
     if kind(x.dtype) == "b":
         return scanned(x, axis, ufuncs.add)
     return convert(reduction.cumsum(convert(x, accumulator(x.dtype)), axis=axis, reverse=False), x.dtype)
 
 
 def running_product(x: Value, axis: int) -> Value:
+    """y_k = x_0 · ... · x_k."""
     return scanned(x, axis, ufuncs.multiply)
 
 
@@ -424,6 +409,5 @@ def _with_start(name: str, function: Callable[..., Value], neutral: int) -> Call
     return rule
 
 
-if hasattr(np, "cumulative_sum"):
-    cumulative_sum = implements(np.cumulative_sum)(_with_start("cumulative_sum", cumsum, 0))
-    cumulative_prod = implements(np.cumulative_prod)(_with_start("cumulative_prod", cumprod, 1))
+cumulative_sum = implements(np.cumulative_sum)(_with_start("cumulative_sum", cumsum, 0))
+cumulative_prod = implements(np.cumulative_prod)(_with_start("cumulative_prod", cumprod, 1))

@@ -29,10 +29,12 @@ from lilith.source import ArgumentError, ShapeError, UnsupportedError
 
 
 def reshaped(x: Value, shape_: Shape) -> Value:
+    """x with another shape; no node where it has it."""
     return x if x.type.shape == shape_ else shape.reshape(x, shape=shape_)
 
 
 def transposed(x: Value, axes: Shape) -> Value:
+    """x with its axes in another order; no node where they are in it."""
     return x if axes == tuple(range(x.ndim)) else shape.transpose(x, axes=axes)
 
 

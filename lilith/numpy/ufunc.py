@@ -11,7 +11,6 @@ from lilith.ir.graph import Value
 from lilith.ir.primitive import Primitive
 from lilith.ir.type import BFLOAT16, TensorType, is_supported, kind
 from lilith.numpy.core import (
-    SCALARS,
     adapt,
     broadcast_shapes,
     convert,
@@ -24,7 +23,7 @@ from lilith.numpy.core import (
     wrap,
 )
 from lilith.source import ArgumentError, DtypeError
-from lilith.trace import current_trace
+from lilith.trace import SCALAR_TYPES, current_trace
 from lilith.tracer import OPERATORS, UFUNCS, Tracer
 
 _WEAK_CLASSES = {"i": int, "u": int, "f": float, "c": complex}
@@ -103,7 +102,7 @@ class Ufunc:
         if plan is None:
             plan = self._plan(key)
         rule, shape, inputs, outputs, weak = plan
-        if self.static is not None and type(operands[-1]) in SCALARS:
+        if self.static is not None and type(operands[-1]) in SCALAR_TYPES:
             result = self.static(operands[0], operands[-1], dtype)
             if result is not None:
                 return marked(result, True) if weak else result

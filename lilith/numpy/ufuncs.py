@@ -14,32 +14,38 @@ import numpy as np
 from lilith.ir.graph import Value, fill_like
 from lilith.ir.primitive import Primitive
 from lilith.ir.type import kind
-from lilith.numpy.core import SCALARS, adapt, broadcast_shapes, convert, dtype_of, full, operand, type_of
+from lilith.numpy.core import adapt, broadcast_shapes, convert, dtype_of, full, operand, type_of
 from lilith.numpy.ufunc import Ufunc, define, register, resolve
-from lilith.ops import control, elementwise, shape
+from lilith.ops import control, elementwise
 from lilith.source import DtypeError, UnsupportedError
+from lilith.trace import SCALAR_TYPES
 
 INTEGER_POWERS = 16
 """Powers up to this are products also where the exponent is a float: `x ** 2.0`."""
 
 
 def is_bool(x: Value) -> bool:
+    """Whether x is bool."""
     return x.dtype == np.bool_
 
 
 def is_integer(x: Value) -> bool:
+    """Whether x is bool or integer: finite, and without slope."""
     return kind(x.dtype) in "biu"
 
 
 def is_complex(x: Value) -> bool:
+    """Whether x is complex."""
     return kind(x.dtype) == "c"
 
 
 def identity(x: Value) -> Value:
+    """x itself."""
     return x
 
 
 def false_like(x: Value) -> Value:
+    """False for every element of x."""
     return full(False, x.shape, np.dtype(bool))
 
 
@@ -63,7 +69,9 @@ def _static_power(x: Any, exponent: Any, dtype: Any) -> Value | None:
     """x ** n with n known: products for integers, a square root for 1/2; None leaves it to `pow`."""
     if type(exponent) is complex or type(exponent) is bool:
         return None
-    inputs, _ = resolve(np.power, [type_of(x), SCALARS[type(exponent)]], None if dtype is None else dtype_of(dtype))
+    inputs, _ = resolve(
+        np.power, [type_of(x), SCALAR_TYPES[type(exponent)]], None if dtype is None else dtype_of(dtype)
+    )
     base = adapt(x, inputs[0], type_of(x).shape)
     if exponent == 0.5 and not is_integer(base):
         return elementwise.sqrt(base)
@@ -183,10 +191,12 @@ bitwise_count = define(np.bitwise_count, lambda x: elementwise.popcount(elementw
 
 
 def is_nan(x: Value) -> Value:
+    """Where x is NaN; a complex number is where one of its parts is."""
     return false_like(x) if is_integer(x) else elementwise.ne(x, x)
 
 
 def is_inf(x: Value) -> Value:
+    """Where x is infinite; a complex number is where one of its parts is."""
     if is_integer(x):
         return false_like(x)
     if is_complex(x):
@@ -195,6 +205,7 @@ def is_inf(x: Value) -> Value:
 
 
 def is_finite(x: Value) -> Value:
+    """Where x is neither infinite nor NaN."""
     if is_integer(x):
         return full(True, x.shape, np.dtype(bool))
     if is_complex(x):
@@ -325,13 +336,3 @@ def _hypot(x: Value, y: Value) -> Value:
 
 
 hypot = define(np.hypot, _hypot)
-
-
-def where(condition: Value, x: Value, y: Value) -> Value:
-    """select for operands of one shape, shorthand for rules."""
-    return elementwise.select(condition, x, y)
-
-
-def iota_like(x: Value, axis: int) -> Value:
-    """The index along an axis at every element of x."""
-    return shape.iota(shape=x.shape, dtype=np.dtype(np.int64), axis=axis)

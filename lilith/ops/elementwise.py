@@ -131,10 +131,10 @@ def predicate(name: str, kinds: str, eval: Callable[..., Any]) -> Primitive:
 
 # ---- arithmetic -----------------------------------------------------------------------------------------------------
 
-neg = unary("neg", NUMBER, np.negative, lambda g, y, x: neg(g))
-add = binary("add", NUMBER, np.add, lambda g, z, x, y: g, lambda g, z, x, y: g)
-sub = binary("sub", NUMBER, np.subtract, lambda g, z, x, y: g, lambda g, z, x, y: neg(g))
-mul = binary("mul", NUMBER, np.multiply, lambda g, z, x, y: scale(g, y), lambda g, z, x, y: scale(g, x))
+neg: Primitive = unary("neg", NUMBER, np.negative, lambda g, y, x: neg(g))
+add: Primitive = binary("add", NUMBER, np.add, lambda g, z, x, y: g, lambda g, z, x, y: g)
+sub: Primitive = binary("sub", NUMBER, np.subtract, lambda g, z, x, y: g, lambda g, z, x, y: neg(g))
+mul: Primitive = binary("mul", NUMBER, np.multiply, lambda g, z, x, y: scale(g, y), lambda g, z, x, y: scale(g, x))
 
 
 def _truncated_quotient(x: np.ndarray, y: np.ndarray) -> np.ndarray:
@@ -144,14 +144,14 @@ def _truncated_quotient(x: np.ndarray, y: np.ndarray) -> np.ndarray:
     return np.where(y == 0, ~np.zeros_like(x), quotient)
 
 
-div = binary(
+div: Primitive = binary(
     "div",
     NUMBER,
     lambda x, y: _truncated_quotient(x, y) if x.dtype.kind in "iu" else np.divide(x, y),
     lambda g, z, x, y: scale(g, div(fill_like(y, 1), y)) if current_builder().strong_zeros else div(g, y),
     lambda g, z, x, y: neg(scale(g, div(z, y))),
 )
-rem = binary(
+rem: Primitive = binary(
     "rem",
     REAL,
     lambda x, y: np.where(y == 0, x, np.fmod(x, np.where(y == 0, 1, y))) if x.dtype.kind in "iu" else np.fmod(x, y),
@@ -172,7 +172,7 @@ def _pow_rule_y(g: Value, z: Value, x: Value, y: Value) -> Value:
     return scale(g, mul(z, log(select(zero, fill_like(x, 1), x))))
 
 
-pow = binary("pow", INEXACT, np.power, _pow_rule_x, _pow_rule_y)
+pow: Primitive = binary("pow", INEXACT, np.power, _pow_rule_x, _pow_rule_y)
 
 
 def _integer_pow_type(x: TensorType, *, exponent: int) -> TensorType:
@@ -207,7 +207,7 @@ integer_pow = Primitive(
 )
 
 # Linear in g by declaration, so that its derivative in g is itself and not that of a select.
-scale_cotangent = binary(
+scale_cotangent: Primitive = binary(
     "scale_cotangent",
     INEXACT,
     lambda g, d: np.where(g == 0, g, g * d),
@@ -251,36 +251,38 @@ def _sign_rule(g: Value, y: Value, x: Value) -> Value | None:
 
 
 abs = Primitive("abs", type=_abs_type, eval=np.abs, vjp=per_operand(_abs_rule), batch=elementwise_batch("abs"))
-sign = unary("sign", NUMBER, _sign, _sign_rule)
-floor = unary("floor", FLOATING, np.floor, ZERO)
-ceil = unary("ceil", FLOATING, np.ceil, ZERO)
-rint = unary("rint", FLOATING, np.rint, ZERO)
+sign: Primitive = unary("sign", NUMBER, _sign, _sign_rule)
+floor: Primitive = unary("floor", FLOATING, np.floor, ZERO)
+ceil: Primitive = unary("ceil", FLOATING, np.ceil, ZERO)
+rint: Primitive = unary("rint", FLOATING, np.rint, ZERO)
 
 # ---- exponentials, powers, logarithms -------------------------------------------------------------------------------
 
-exp = unary("exp", INEXACT, np.exp, lambda g, y, x: scale(g, y))
-expm1 = unary("expm1", INEXACT, np.expm1, lambda g, y, x: scale(g, y + 1))
-log = unary("log", INEXACT, np.log, lambda g, y, x: scale(g, 1 / x) if current_builder().strong_zeros else g / x)
-log1p = unary("log1p", INEXACT, np.log1p, lambda g, y, x: scale(g, 1 / (1 + x)))
-sqrt = unary("sqrt", INEXACT, np.sqrt, lambda g, y, x: scale(g, 0.5 / y))
-rsqrt = unary("rsqrt", INEXACT, lambda x: 1 / np.sqrt(x), lambda g, y, x: scale(g, -0.5 * (y / x)))
-cbrt = unary("cbrt", FLOATING, np.cbrt, lambda g, y, x: scale(g, (1 / 3) / (y * y)))
-logistic = unary("logistic", INEXACT, lambda x: 1 / (1 + np.exp(-x)), lambda g, y, x: scale(g, y * (1 - y)))
+exp: Primitive = unary("exp", INEXACT, np.exp, lambda g, y, x: scale(g, y))
+expm1: Primitive = unary("expm1", INEXACT, np.expm1, lambda g, y, x: scale(g, y + 1))
+log: Primitive = unary(
+    "log", INEXACT, np.log, lambda g, y, x: scale(g, 1 / x) if current_builder().strong_zeros else g / x
+)
+log1p: Primitive = unary("log1p", INEXACT, np.log1p, lambda g, y, x: scale(g, 1 / (1 + x)))
+sqrt: Primitive = unary("sqrt", INEXACT, np.sqrt, lambda g, y, x: scale(g, 0.5 / y))
+rsqrt: Primitive = unary("rsqrt", INEXACT, lambda x: 1 / np.sqrt(x), lambda g, y, x: scale(g, -0.5 * (y / x)))
+cbrt: Primitive = unary("cbrt", FLOATING, np.cbrt, lambda g, y, x: scale(g, (1 / 3) / (y * y)))
+logistic: Primitive = unary("logistic", INEXACT, lambda x: 1 / (1 + np.exp(-x)), lambda g, y, x: scale(g, y * (1 - y)))
 
 # ---- trigonometric and hyperbolic -------------------------------------------------------------------------------
 
-sin = unary("sin", INEXACT, np.sin, lambda g, y, x: scale(g, cos(x)))
-cos = unary("cos", INEXACT, np.cos, lambda g, y, x: scale(g, -sin(x)))
-tan = unary("tan", INEXACT, np.tan, lambda g, y, x: scale(g, 1 + y * y))
-asin = unary("asin", INEXACT, np.arcsin, lambda g, y, x: scale(g, 1 / sqrt((1 - x) * (1 + x))))
-acos = unary("acos", INEXACT, np.arccos, lambda g, y, x: scale(g, -1 / sqrt((1 - x) * (1 + x))))
-atan = unary("atan", INEXACT, np.arctan, lambda g, y, x: scale(g, 1 / (1 + x * x)))
-sinh = unary("sinh", INEXACT, np.sinh, lambda g, y, x: scale(g, cosh(x)))
-cosh = unary("cosh", INEXACT, np.cosh, lambda g, y, x: scale(g, sinh(x)))
-tanh = unary("tanh", INEXACT, np.tanh, lambda g, y, x: scale(g, 1 - y * y))
-asinh = unary("asinh", INEXACT, np.arcsinh, lambda g, y, x: scale(g, 1 / sqrt(x * x + 1)))
-acosh = unary("acosh", INEXACT, np.arccosh, lambda g, y, x: scale(g, 1 / (sqrt(x - 1) * sqrt(x + 1))))
-atanh = unary("atanh", INEXACT, np.arctanh, lambda g, y, x: scale(g, 1 / ((1 - x) * (1 + x))))
+sin: Primitive = unary("sin", INEXACT, np.sin, lambda g, y, x: scale(g, cos(x)))
+cos: Primitive = unary("cos", INEXACT, np.cos, lambda g, y, x: scale(g, -sin(x)))
+tan: Primitive = unary("tan", INEXACT, np.tan, lambda g, y, x: scale(g, 1 + y * y))
+asin: Primitive = unary("asin", INEXACT, np.arcsin, lambda g, y, x: scale(g, 1 / sqrt((1 - x) * (1 + x))))
+acos: Primitive = unary("acos", INEXACT, np.arccos, lambda g, y, x: scale(g, -1 / sqrt((1 - x) * (1 + x))))
+atan: Primitive = unary("atan", INEXACT, np.arctan, lambda g, y, x: scale(g, 1 / (1 + x * x)))
+sinh: Primitive = unary("sinh", INEXACT, np.sinh, lambda g, y, x: scale(g, cosh(x)))
+cosh: Primitive = unary("cosh", INEXACT, np.cosh, lambda g, y, x: scale(g, sinh(x)))
+tanh: Primitive = unary("tanh", INEXACT, np.tanh, lambda g, y, x: scale(g, 1 - y * y))
+asinh: Primitive = unary("asinh", INEXACT, np.arcsinh, lambda g, y, x: scale(g, 1 / sqrt(x * x + 1)))
+acosh: Primitive = unary("acosh", INEXACT, np.arccosh, lambda g, y, x: scale(g, 1 / (sqrt(x - 1) * sqrt(x + 1))))
+atanh: Primitive = unary("atanh", INEXACT, np.arctanh, lambda g, y, x: scale(g, 1 / ((1 - x) * (1 + x))))
 
 
 def _atan2_rule(sign_of: int) -> Callable[..., Value]:
@@ -296,7 +298,7 @@ def _atan2_rule(sign_of: int) -> Callable[..., Value]:
     return rule
 
 
-atan2 = binary("atan2", FLOATING, np.arctan2, _atan2_rule(+1), _atan2_rule(-1))
+atan2: Primitive = binary("atan2", FLOATING, np.arctan2, _atan2_rule(+1), _atan2_rule(-1))
 
 # ---- special functions ------------------------------------------------------------------------------------------
 
@@ -314,12 +316,14 @@ def _special(function: Callable[..., Any]) -> Callable[..., Any]:
     return eval
 
 
-erf = unary("erf", FLOATING, _special(scipy.special.erf), lambda g, y, x: scale(g, _TWO_OVER_SQRT_PI * exp(-(x * x))))
-erfc = unary(
+erf: Primitive = unary(
+    "erf", FLOATING, _special(scipy.special.erf), lambda g, y, x: scale(g, _TWO_OVER_SQRT_PI * exp(-(x * x)))
+)
+erfc: Primitive = unary(
     "erfc", FLOATING, _special(scipy.special.erfc), lambda g, y, x: scale(g, -_TWO_OVER_SQRT_PI * exp(-(x * x)))
 )
-lgamma = unary("lgamma", FLOATING, _special(scipy.special.gammaln), lambda g, y, x: scale(g, digamma(x)))
-digamma = unary(
+lgamma: Primitive = unary("lgamma", FLOATING, _special(scipy.special.gammaln), lambda g, y, x: scale(g, digamma(x)))
+digamma: Primitive = unary(
     "digamma", FLOATING, _special(scipy.special.digamma), lambda g, y, x: scale(g, polygamma(fill_like(x, 1), x))
 )
 
@@ -328,7 +332,7 @@ def _polygamma(n: np.ndarray, x: np.ndarray) -> np.ndarray:
     return scipy.special.polygamma(n.astype(np.int64), x).astype(x.dtype)
 
 
-polygamma = binary(
+polygamma: Primitive = binary(
     "polygamma",
     FLOATING,
     _special(_polygamma),
@@ -367,14 +371,14 @@ def _complex_eval(x: np.ndarray, y: np.ndarray) -> np.ndarray:
     return z
 
 
-complex = _define(
+complex: Primitive = _define(
     "complex",
     _complex_type,
     _complex_eval,
     (lambda g, z, x, y: real(g), lambda g, z, x, y: neg(imag(g))),
 )
-real = _define("real", _part_type("real"), np.real, (lambda g, y, x: complex(g, fill_like(g, 0)),))
-imag = _define("imag", _part_type("imag"), np.imag, (lambda g, y, x: complex(fill_like(g, 0), neg(g)),))
+real: Primitive = _define("real", _part_type("real"), np.real, (lambda g, y, x: complex(g, fill_like(g, 0)),))
+imag: Primitive = _define("imag", _part_type("imag"), np.imag, (lambda g, y, x: complex(fill_like(g, 0), neg(g)),))
 
 
 def conj(x: Value) -> Value:
@@ -394,8 +398,8 @@ def _share(g: Value, z: Value, chosen: Value, other: Value) -> Value:
 
 
 _EXTREMUM_RULES = (lambda g, z, x, y: _share(g, z, x, y), lambda g, z, x, y: _share(g, z, y, x))
-max = binary("max", ORDERED, np.maximum, *_EXTREMUM_RULES, masks=True)
-min = binary("min", ORDERED, np.minimum, *_EXTREMUM_RULES, masks=True)
+max: Primitive = binary("max", ORDERED, np.maximum, *_EXTREMUM_RULES, masks=True)
+min: Primitive = binary("min", ORDERED, np.minimum, *_EXTREMUM_RULES, masks=True)
 
 
 def _select_type(p: TensorType, x: TensorType, y: TensorType) -> TensorType:
@@ -407,7 +411,7 @@ def _select_type(p: TensorType, x: TensorType, y: TensorType) -> TensorType:
     return both
 
 
-select = _define(
+select: Primitive = _define(
     "select",
     _select_type,
     lambda p, x, y: np.where(p, x, y),
@@ -421,21 +425,23 @@ select = _define(
 
 # ---- comparisons, logic, bits -----------------------------------------------------------------------------------
 
-eq = compare("eq", ANY, np.equal)
-ne = compare("ne", ANY, np.not_equal)
-lt = compare("lt", ORDERED, np.less)
-le = compare("le", ORDERED, np.less_equal)
-gt = compare("gt", ORDERED, np.greater)
-ge = compare("ge", ORDERED, np.greater_equal)
-is_finite = predicate("is_finite", FLOATING, np.isfinite)
-logical_not = unary("not", BITS, np.invert, ZERO)
-logical_and = binary("and", BITS, np.bitwise_and, ZERO)
-logical_or = binary("or", BITS, np.bitwise_or, ZERO)
-logical_xor = binary("xor", BITS, np.bitwise_xor, ZERO)
-shift_left = binary("shift_left", INTEGER, np.left_shift, ZERO)
-shift_right = binary("shift_right", INTEGER, np.right_shift, ZERO)
-popcount = unary("popcount", INTEGER, lambda x: np.bitwise_count(x.view(f"u{x.dtype.itemsize}")).astype(x.dtype), ZERO)
-nextafter = binary("nextafter", FLOATING, np.nextafter, lambda g, z, x, y: g, None)
+eq: Primitive = compare("eq", ANY, np.equal)
+ne: Primitive = compare("ne", ANY, np.not_equal)
+lt: Primitive = compare("lt", ORDERED, np.less)
+le: Primitive = compare("le", ORDERED, np.less_equal)
+gt: Primitive = compare("gt", ORDERED, np.greater)
+ge: Primitive = compare("ge", ORDERED, np.greater_equal)
+is_finite: Primitive = predicate("is_finite", FLOATING, np.isfinite)
+logical_not: Primitive = unary("not", BITS, np.invert, ZERO)
+logical_and: Primitive = binary("and", BITS, np.bitwise_and, ZERO)
+logical_or: Primitive = binary("or", BITS, np.bitwise_or, ZERO)
+logical_xor: Primitive = binary("xor", BITS, np.bitwise_xor, ZERO)
+shift_left: Primitive = binary("shift_left", INTEGER, np.left_shift, ZERO)
+shift_right: Primitive = binary("shift_right", INTEGER, np.right_shift, ZERO)
+popcount: Primitive = unary(
+    "popcount", INTEGER, lambda x: np.bitwise_count(x.view(f"u{x.dtype.itemsize}")).astype(x.dtype), ZERO
+)
+nextafter: Primitive = binary("nextafter", FLOATING, np.nextafter, lambda g, z, x, y: g, None)
 
 # ---- dtype ------------------------------------------------------------------------------------------------------
 

@@ -21,6 +21,19 @@ def shifted(axes: Axes) -> Axes:
     return tuple([axis + 1 for axis in axes])
 
 
+def check_axes(name: str, x: TensorType, axes: Axes) -> None:
+    """The error for numbers that do not name distinct axes of x."""
+    if len(set(axes)) != len(axes) or not all(0 <= axis < x.ndim for axis in axes):
+        raise ShapeError(f"{name}: axes {axes} are not distinct axes of {x}", hint="0 <= axis < ndim, each once")
+
+
+def part(x: Value, axis: int, begin: int, end: int) -> Value:
+    """x[begin:end] along one axis."""
+    start, limit = [0] * x.ndim, list(x.shape)
+    start[axis], limit[axis] = begin, end
+    return primitive("slice")(x, start=tuple(start), limit=tuple(limit), stride=(1,) * x.ndim)
+
+
 def _check_dtype(name: str, dtype: np.dtype) -> None:
     if not is_supported(dtype):
         raise DtypeError(
@@ -179,8 +192,7 @@ transpose: Primitive = Primitive(
 
 
 def _rev_type(x: TensorType, *, axes: Axes) -> TensorType:
-    if len(set(axes)) != len(axes) or not all(0 <= axis < x.ndim for axis in axes):
-        raise ShapeError(f"rev: axes {axes} are not distinct axes of {x}", hint="0 <= axis < ndim, each once")
+    check_axes("rev", x, axes)
     return x
 
 
@@ -218,13 +230,11 @@ def _concatenate_type(*xs: TensorType, axis: int) -> TensorType:
 
 def _concatenate_vjp(g: Value, y: Value, *xs: Value, wanted: tuple[bool, ...], axis: int) -> tuple[Value | None, ...]:
     """x̄ᵢ = the part of ȳ where xᵢ lies."""
-    slice, ones, start, limit = primitive("slice"), (1,) * g.ndim, [0] * g.ndim, list(g.shape)
     cotangents: list[Value | None] = []
     end = 0
     for x, want in zip(xs, wanted, strict=True):
         begin, end = end, end + x.shape[axis]
-        start[axis], limit[axis] = begin, end
-        cotangents.append(slice(g, start=tuple(start), limit=tuple(limit), stride=ones) if want else None)
+        cotangents.append(part(g, axis, begin, end) if want else None)
     return tuple(cotangents)
 
 
@@ -274,6 +284,11 @@ def _pad_eval(x: np.ndarray, v: np.ndarray, low: Axes, high: Axes, interior: Axe
     return y
 
 
+def _strides(interior: Axes) -> Axes:
+    """The distance of x's elements in pad(x), by axis: one more than the padding between them."""
+    return tuple([gap + 1 for gap in interior])
+
+
 def _pad_rule_x(g: Value, y: Value, x: Value, v: Value, *, low: Axes, high: Axes, interior: Axes) -> Value:
     """x̄ = the elements of ȳ where those of x lie, zero for those that were cut off."""
     if min((*low, *high), default=0) < 0:
@@ -282,7 +297,7 @@ def _pad_rule_x(g: Value, y: Value, x: Value, v: Value, *, low: Axes, high: Axes
         g = pad(g, fill_like(v, 0), low=opposite[0], high=opposite[1], interior=none)
         low = none
     limit = tuple([lo + n + max(n - 1, 0) * gap for n, lo, gap in zip(x.shape, low, interior, strict=True)])
-    return primitive("slice")(g, start=low, limit=limit, stride=shifted(interior))
+    return primitive("slice")(g, start=low, limit=limit, stride=_strides(interior))
 
 
 def _padding_mask(x: Value, low: Axes, high: Axes, interior: Axes) -> Value:

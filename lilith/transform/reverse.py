@@ -6,6 +6,7 @@ Linnainmaa 1976; Griewank and Walther, Evaluating Derivatives, 2nd ed. 2008, sec
 from __future__ import annotations
 
 from collections.abc import Sequence
+from typing import Any
 
 from lilith.ir.graph import Builder, Graph, Node, Value, fill_like
 from lilith.ir.primitive import ZERO, Deferred, NoGradient
@@ -101,12 +102,10 @@ def _pull_back(
             hint="lilith.stop_gradient(x) where it is meant",
             source=node.source,
         )
+    g: Any = tuple([_total(r, cotangents) for r in node.results])
+    y: Any = node.results
     if len(node.results) == 1:
-        y = node.results[0]
-        g = _total(y, cotangents)
-    else:
-        y = node.results
-        g = tuple([_total(r, cotangents) for r in y])
+        (g,), (y,) = g, y
     builder.strong_zeros = strong = not masked.isdisjoint(node.results)
     for x, contribution in zip(node.operands, rule(g, y, *node.operands, wanted=wanted, **node.params), strict=True):
         if contribution is not None:

@@ -1,0 +1,33 @@
+"""The benchmarks run, at their smallest."""
+
+from __future__ import annotations
+
+import sys
+from pathlib import Path
+
+import pytest
+
+sys.path.insert(0, str(Path(__file__).parent.parent))
+
+from bench import __main__ as bench_main
+from bench.dispatch import fresh_lambdas
+
+
+@pytest.fixture(autouse=True)
+def jax_flag_as_it_was():
+    import jax
+
+    before = jax.config.jax_enable_x64
+    yield
+    jax.config.update("jax_enable_x64", before)
+
+
+def test_dispatch(monkeypatch, capsys):
+    monkeypatch.setattr(sys, "argv", ["bench", "dispatch", "--rounds", "1"])
+    bench_main.main()
+    out = capsys.readouterr().out
+    assert "NumPy in and out" in out and "1 compile(s)" in out
+
+
+def test_a_hundred_fresh_lambdas_are_one_program():
+    assert fresh_lambdas() == 1
