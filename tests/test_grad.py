@@ -235,6 +235,70 @@ def test_structural_zeros_are_told_from_zero_slopes():
     assert g.is_structural_zero("p['b']") and not g.is_structural_zero("p['a']") and not g.is_structural_zero(0)
 
 
+SINGULAR = {
+    "sqrt": (np.sqrt, 0.0),
+    "log": (np.log, 0.0),
+    "x log x": (lambda x: x * np.log(x), 0.0),
+    "1 / x": (lambda x: 1 / x, 0.0),
+    "power": (lambda x: x**0.5, 0.0),
+    "arccos": (np.arccos, 1.0),
+    "arcsin": (np.arcsin, -1.0),
+    "sin": (np.sin, np.inf),
+    "tanh": (np.tanh, np.nan),
+    "abs": (np.abs, np.nan),
+    "sqrt sin": (lambda x: np.sqrt(np.sin(x)), 0.0),
+    "exp": (np.exp, np.inf),
+}
+
+
+@pytest.mark.parametrize("name", SINGULAR)
+def test_a_dead_branch_stays_zero(name):
+    f, singular = SINGULAR[name]
+    x = np.array([singular, 0.3])
+
+    def chosen(x):
+        return np.sum(np.where(np.array([False, True]), f(x), 0.0))
+
+    def slope(x):
+        return np.sum(grad(chosen, x)[1][0] ** 2)
+
+    _, g = grad(chosen, x)
+    assert g[0][0] == 0.0 and np.isfinite(g[0][1]) and g[0][1] != 0.0
+    _, g = grad(slope, x)
+    assert g[0][0] == 0.0 and np.isfinite(g[0][1])
+
+
+def test_what_max_and_clip_leave_out_stays_zero():
+    for f in (
+        lambda x: np.sqrt(np.maximum(x, 0.0)),
+        lambda x: np.sqrt(np.clip(x, 0.0, 1.0)),
+        lambda x: np.sqrt(np.max(np.stack([x, 0.0 * x]))),
+    ):
+        assert grad(f, -1.0)[1][0] == 0.0
+    assert np.isnan(grad(lambda x: np.sum(np.where(x > 0, x, 0.0)) + np.sum(np.sqrt(x) * 0.0), np.zeros(2))[1][0][0])
+
+
+def test_mixed_derivatives_of_powers_at_the_edge():
+    def in_x(x, y):
+        return grad(lambda x: x**y, x)[1][0]
+
+    def in_y(x, y):
+        return grad(lambda y: x**y, y)[1][0]
+
+    for x in (2.0, 0.5):
+        assert grad(in_x, x, 0.0)[1][1] == pytest.approx(1 / x)
+        assert grad(in_y, x, 0.0)[1][0] == pytest.approx(1 / x)
+    assert grad(lambda x, y: x**y, 0.0, 0.0)[1][0] == 0.0
+    assert grad(lambda x, y: x**y, 0.0, 2.0)[1][0] == 0.0 and grad(lambda x, y: x**y, 0.0, 2.0)[1][1] == 0.0
+
+
+def test_derivatives_at_large_and_inexact_values():
+    _, g = grad(lambda y, x: np.arctan2(y, x), 1e200, 1e200)
+    assert g[0] == pytest.approx(5e-201) and g[1] == pytest.approx(-5e-201)
+    check_grads(lambda y, x: np.arctan2(y, x), (0.3, -2.0), order=3, rtol=1e-5)
+    assert grad(lambda y: np.mod(1.0, y), 0.1)[1][0] == -9.0
+
+
 def test_stop_gradient():
     assert grad(lambda x: x * stop_gradient(x), 3.0)[1][0] == 3.0
     _, g = grad(lambda x: np.sum(stop_gradient({"a": x})["a"]), np.ones(2))

@@ -2,8 +2,11 @@
 
 from __future__ import annotations
 
+import inspect
+import math
 import warnings
 from collections.abc import Callable
+from fractions import Fraction
 from typing import Any
 
 import ml_dtypes
@@ -14,11 +17,25 @@ import scipy.special
 import lilith.numpy as lnp
 from lilith import special
 from lilith.ir import TensorType
-from lilith.ir.graph import Graph
+from lilith.ir.graph import Builder, Graph, Value
 from lilith.ir.interpret import interpret
+from lilith.ir.primitive import primitive
+from lilith.numpy import (
+    core,
+    floats,
+    functions,
+    indexing,
+    joining,
+    methods,
+    products,
+    reductions,
+    shaping,
+    ufunc,
+    ufuncs,
+)
 from lilith.source import ArgumentError, DtypeError, LilithError, ShapeError, TraceError, UnsupportedError
 from lilith.trace import Trace
-from lilith.tracer import UFUNCS
+from lilith.tracer import UFUNCS, Tracer, unsupported
 from lilith.transform.reverse import reverse
 
 BF16 = np.dtype(ml_dtypes.bfloat16)
@@ -841,6 +858,174 @@ def test_special_functions() -> None:
     np.testing.assert_allclose(g, scipy.special.softmax(x, axis=1))
     assert np.isneginf(special.logsumexp(np.full(3, -np.inf)))
     assert np.isneginf(evaluate(lambda x: special.logsumexp(x), np.full(3, -np.inf))[0])
+
+
+INF, NAN = np.inf, np.nan
+WEIGHTED = {
+    "a zero weight hides the maximum": ([1000.0, 0.0], [0.0, 1.0]),
+    "negative": ([1.0, 2.0], [-1.0, 2.0]),
+    "negative sum": ([1.0, 2.0], [1.0, -2.0]),
+    "cancelling": ([1.0, 1.0], [1.0, -1.0]),
+    "all zero": ([1.0, 2.0], [0.0, 0.0]),
+    "infinite weight": ([1.0, 2.0], [INF, 1.0]),
+    "negative infinite weight": ([1.0, 2.0], [-INF, 1.0]),
+    "infinite weight of nothing": ([-INF, 2.0], [INF, 1.0]),
+    "NaN weight": ([1.0, 2.0], [NAN, 1.0]),
+    "hidden infinity": ([INF, 2.0], [0.0, 1.0]),
+    "hidden NaN": ([NAN, 2.0], [0.0, 1.0]),
+    "infinity": ([INF, 2.0], [2.0, 1.0]),
+    "negative infinity": ([INF, 2.0], [-1.0, 1.0]),
+    "large": ([1000.0, 1001.0], [2.0, 3.0]),
+    "broadcast a": ([[1.0], [2.0]], [[1.0, 2.0, 3.0]]),
+    "broadcast b": ([[1.0, 4.0], [2.0, 3.0]], [2.0, 0.5]),
+    "more axes in b": ([1.0, 2.0], [[1.0, 2.0], [0.0, 3.0]]),
+}
+
+
+@pytest.mark.parametrize("name", WEIGHTED)
+def test_weighted_logsumexp(name: str) -> None:
+    a, b = map(np.array, WEIGHTED[name])
+    for axis in (None, 0, -1):
+        for keepdims in (False, True):
+            with np.errstate(all="ignore"):
+                expected = scipy.special.logsumexp(a, axis=axis, b=b, keepdims=keepdims)
+            for f, xs in (
+                (lambda a, b, k=keepdims, i=axis: special.logsumexp(a, axis=i, b=b, keepdims=k), (a, b)),
+                (lambda x, k=keepdims, i=axis, b=b: special.logsumexp(x, axis=i, b=b, keepdims=k), (a,)),
+                (lambda w, k=keepdims, i=axis, a=a: special.logsumexp(a, axis=i, b=w, keepdims=k), (b,)),
+            ):
+                with np.errstate(all="ignore"):
+                    found = evaluate(f, *xs)[0]
+                assert found.shape == np.shape(expected)
+                np.testing.assert_allclose(found, expected, rtol=1e-14)
+
+
+def test_weighted_logsumexp_of_other_dtypes() -> None:
+    for a, b in ((np.float32([1, 2]), 2), (np.float32([1, 2]), np.array([1.0, 2.0])), (np.array([1, 2]), [1, 3])):
+        expected = scipy.special.logsumexp(a, b=b)
+        found = evaluate(lambda x, b=b: special.logsumexp(x, b=b), a)[0]
+        assert found.dtype == expected.dtype
+        np.testing.assert_allclose(found, expected, rtol=1e-6)
+
+
+def test_slopes_of_weighted_logsumexp() -> None:
+    a, b = np.array([0.5, -1.0, 2.0]), np.array([1.5, 0.5, 2.0])
+    check_gradient(lambda a, b: special.logsumexp(a, b=b), a, b)
+    check_gradient(lambda a, b: special.logsumexp(a, axis=0, b=b), np.array([[1.0], [2.0]]), RNG.random((2, 3)))
+    # where b is 0 the slope in a is 0, that in b is not
+    first, second = gradient(lambda a, b: special.logsumexp(a, b=b), np.array([1.0, 3.0]), np.array([1.0, 0.0]))
+    np.testing.assert_allclose(first, [1, 0])
+    np.testing.assert_allclose(second, [1, np.exp(2)])
+    with np.errstate(all="ignore"):
+        for hidden in (1000.0, INF, NAN):
+            first = gradient(lambda x: special.logsumexp(x, b=np.array([0.0, 1.0])), np.array([hidden, 0.0]))[0]
+            np.testing.assert_array_equal(first, [0, 1])
+    np.testing.assert_array_equal(gradient(lambda x: special.logsumexp(x, b=np.zeros(2)), np.ones(2))[0], [0, 0])
+
+
+def test_logsumexp_of_nothing() -> None:
+    assert evaluate(special.logsumexp, np.zeros(0))[0] == -np.inf
+    np.testing.assert_array_equal(evaluate(lambda x: special.logsumexp(x, axis=0), np.zeros((0, 2)))[0], [-INF, -INF])
+    assert evaluate(lambda x: special.logsumexp(x, b=x), np.zeros(0))[0] == -np.inf
+
+
+def test_sinc_near_zero() -> None:
+    """Derivatives up to the third, against the series in exact fractions."""
+    points = [0.0, 1e-300, 1e-160, 1e-8, 1e-4, 0.01, 0.1, 0.3, 0.318, 0.319, 0.5, -0.2, -1e-8]
+    for x in points:
+        t = math.pi * x
+        for order in range(4):
+            expected = math.pi**order * _sinc_derivative(t, order)
+            graph, _ = traced(np.sinc, x)
+            for _ in range(order):
+                graph = slope(graph)
+            found = interpret(graph, [np.float64(x)])[0]
+            np.testing.assert_allclose(found, expected, rtol=1e-12, atol=1e-14 * (order > 0 and abs(x) > 0.1))
+    for x in (0.3, 0.5, 1.0, 2.5):
+        check_gradient(np.sinc, np.array([x, -x]))
+    agrees(np.sinc, np.array([np.nan, np.inf, 0.0, 1e300, 3.0, 0.31]))
+    np.testing.assert_allclose(gradient(np.sinc, np.array([1e200, 0.0]))[0], [0, 0], atol=1e-190)
+
+
+def slope(graph: Graph) -> Graph:
+    """The derivative of a function of one scalar."""
+    backward = reverse(graph, (0,))
+    with Builder() as b:
+        x = Value(graph.inputs[0].type)
+        y = b.inline(backward, [x, primitive("fill")(value=1.0, shape=(), dtype=x.dtype)])[1]
+    return Graph("slope", (x,), ("x",), tuple(b.nodes), (y,))
+
+
+def _sinc_derivative(t: float, order: int) -> float:
+    """d^n/dt^n Σ (-1)ᵏ t²ᵏ / (2k + 1)! in exact fractions."""
+    total, exact = Fraction(0), Fraction(t)
+    for k in range((order + 1) // 2, 30):
+        power = 2 * k - order
+        total += Fraction((-1) ** k * math.perm(2 * k, order), math.factorial(2 * k + 1)) * exact**power
+    return float(total)
+
+
+def test_reducing_ufuncs_of_nothing_and_of_one() -> None:
+    for f in (np.logaddexp, np.logaddexp2, np.hypot, np.logical_xor):
+        for shape in ((0,), (0, 2), (2, 0)):
+            agrees(f.reduce, np.zeros(shape))
+        agrees(lambda x, f=f: f.reduce(x, keepdims=True), np.zeros((0, 2)))
+        agrees(f.reduce, np.array([2.0]))
+        agrees(f.reduce, np.array([2]))
+    agrees(np.bitwise_xor.reduce, np.zeros((0, 3), int))
+    with pytest.raises(ShapeError, match=r"fmax\.reduce: .* is empty"):
+        traced(np.fmax.reduce, np.zeros(0))
+
+
+@pytest.mark.parametrize("name", ["logsumexp", "softmax", "log_softmax"])
+def test_scipy_functions_that_make_plain_arrays_name_ours(name: str) -> None:
+    for wrapped in (getattr(scipy.special, name), lambda x: getattr(scipy.special, name)(np.stack([x, x]), axis=1)):
+        with pytest.raises(TraceError, match=rf"lilith\.special\.{name}, which takes traced arrays"):
+            traced(wrapped, V)
+
+
+@pytest.mark.parametrize("symbol", ["+", "-", "*", "/", "//", "%", "**", "@", "&", "|", "^", "<<", ">>"])
+def test_in_place_operators_name_their_symbol(symbol: str) -> None:
+    with pytest.raises(TraceError) as caught:
+        traced(lambda x: exec(f"x {symbol}= 2", {"x": x}), V)
+    assert f"x = x {symbol} v instead of x {symbol}= v" in str(caught.value)
+
+
+def test_near_names_are_close_and_of_the_same_module() -> None:
+    for f, expected in (
+        (np.linalg.qr, "lilith.numpy.supported()"),
+        (np.linalg.matrix_rank, "lilith.numpy.supported()"),
+        (np.nancumsum, "np.cumsum"),
+        (np.percentile, "lilith.numpy.supported()"),
+    ):
+        with pytest.raises(UnsupportedError) as caught:
+            traced(lambda x, f=f: f(x, 1) if f is np.percentile else f(x), M)
+        assert expected in str(caught.value)
+        assert "sqrt" not in str(caught.value)
+
+    def traces() -> None: ...
+
+    for module in ("numpy", "numpy.linalg"):
+        traces.__module__ = module
+        with pytest.raises(UnsupportedError, match=f"work: {module.replace('numpy', 'np')}.trace$"):
+            unsupported(traces)
+
+
+def test_variance_of_equal_numbers_is_zero() -> None:
+    for x in (np.full(4, 0.1), np.full((3, 2), 3.0), np.zeros(3)):
+        assert evaluate(np.var, x)[0] == 0 and evaluate(np.std, x)[0] == 0
+        np.testing.assert_array_equal(gradient(np.var, x)[0], np.zeros_like(x))
+    agrees(lambda x: [np.var(x), np.var(x, axis=0), np.var(x, axis=1, ddof=1)], np.full((4, 2), 0.1))
+
+
+def test_public_functions_have_docstrings() -> None:
+    for name in (name for name in dir(Tracer) if not name.startswith("_")):
+        if name not in Tracer.__slots__:
+            assert getattr(Tracer, name).__doc__, f"Tracer.{name}"
+    for module in (core, floats, functions, indexing, joining, methods, products, reductions, shaping, ufunc, ufuncs):
+        for name, item in vars(module).items():
+            if inspect.isfunction(item) and not name.startswith("_") and item.__module__ == module.__name__:
+                assert item.__doc__, f"{module.__name__}.{name}"
 
 
 # ---- errors -------------------------------------------------------------------------------------------------------

@@ -122,6 +122,7 @@ def _product(ufunc: Any, rule: Callable[[Value, Value], Value]) -> Callable[...,
         return Tracer(apply(x, y, dtype), trace)
 
     UFUNCS[ufunc] = OPERATORS[ufunc] = entry
+    apply.__name__, apply.__doc__ = ufunc.__name__, f"numpy.{ufunc.__name__}."
     return apply
 
 

@@ -311,7 +311,7 @@ def nanstd(a: Any, axis: Any = None, dtype: Any = None, ddof: Any = 0, keepdims:
     return std(x, axis, dtype, ddof, keepdims, where=mask)
 
 
-def _nan_extreme(function: Callable[..., Value], low: bool) -> Callable[..., Value]:
+def _nan_extreme(name: str, function: Callable[..., Value], low: bool) -> Callable[..., Value]:
     """NaN only where there is nothing else."""
 
     def rule(a: Any, axis: Any = None, keepdims: Any = NOT_GIVEN) -> Value:
@@ -322,11 +322,12 @@ def _nan_extreme(function: Callable[..., Value], low: bool) -> Callable[..., Val
         y = function(filled, axis, keepdims)
         return elementwise.select(any(mask, axis, keepdims), y, fill_like(y, np.nan))
 
+    rule.__name__, rule.__doc__ = name, f"numpy.{name}."
     return rule
 
 
-nanmax = implements(np.nanmax)(_nan_extreme(max, True))
-nanmin = implements(np.nanmin)(_nan_extreme(min, False))
+nanmax = implements(np.nanmax)(_nan_extreme("nanmax", max, True))
+nanmin = implements(np.nanmin)(_nan_extreme("nanmin", min, False))
 
 # ---- positions -----------------------------------------------------------------------------------------------------
 
@@ -406,6 +407,7 @@ def _with_start(name: str, function: Callable[..., Value], neutral: int) -> Call
         first = full(neutral, tuple([1 if a == place else n for a, n in enumerate(y.shape)]), y.dtype)
         return shape.concatenate(first, y, axis=place)
 
+    rule.__name__, rule.__doc__ = name, f"numpy.{name}."
     return rule
 
 

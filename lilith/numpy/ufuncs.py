@@ -69,9 +69,8 @@ def _static_power(x: Any, exponent: Any, dtype: Any) -> Value | None:
     """x ** n with n known: products for integers, a square root for 1/2; None leaves it to `pow`."""
     if type(exponent) is complex or type(exponent) is bool:
         return None
-    inputs, _ = resolve(
-        np.power, [type_of(x), SCALAR_TYPES[type(exponent)]], None if dtype is None else dtype_of(dtype)
-    )
+    types = [type_of(x), SCALAR_TYPES[type(exponent)]]
+    inputs, _ = resolve(np.power, types, None if dtype is None else dtype_of(dtype))
     base = adapt(x, inputs[0], type_of(x).shape)
     if exponent == 0.5 and not is_integer(base):
         return elementwise.sqrt(base)

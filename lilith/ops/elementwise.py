@@ -227,8 +227,8 @@ def _abs_type(x: TensorType) -> TensorType:
 def _abs_rule(g: Value, y: Value, x: Value) -> Value:
     """x̄ = ȳ sign(x), 0 at 0; complex: ȳ conj(x) / |x|."""
     if kind(x.dtype) == "c":
-        return mul(complex(g, fill_like(g, 0)), conj(sign(x)))
-    return mul(g, sign(x))
+        return scale(complex(g, fill_like(g, 0)), conj(sign(x)))
+    return scale(g, sign(x))
 
 
 def _sign(x: np.ndarray) -> np.ndarray:

@@ -21,10 +21,10 @@ from lilith.ops.elementwise import (
     check_kind,
     convert,
     div,
-    eq,
-    logical_or,
+    gt,
+    logical_not,
+    lt,
     mul,
-    ne,
     scale,
     select,
 )
@@ -136,14 +136,21 @@ def _reduce_prod_rule(g: Value, y: Value, x: Value, *, axes: Axes) -> Value:
 # ---- sums, products, extrema ----------------------------------------------------------------------------------------
 
 
-def _reduce_extremum_rule(g: Value, y: Value, x: Value, *, axes: Axes) -> Value:
-    """x̄ = ȳ / m where x is one of m extrema: ties share evenly. A NaN counts as extremum."""
-    if not axes:
-        return g
-    chosen = logical_or(eq(x, _repeat(y, x.shape, axes)), ne(x, x))
-    count = reduce_sum(convert(chosen, dtype=x.dtype), axes=axes)
-    share = _repeat(div(g, count), x.shape, axes)
-    return select(chosen, share, fill_like(share, 0))
+def _extremum_rule(beaten: Primitive) -> Callable[..., Value]:
+    """x̄ = ȳ / m where x is one of m extrema: ties share evenly; where one is NaN, all of them do.
+
+    `beaten(x, y)` compares an element with the extremum: `lt` for max. It is one comparison, NaN included.
+    """
+
+    def rule(g: Value, y: Value, x: Value, *, axes: Axes) -> Value:
+        if not axes:
+            return g
+        other = beaten(x, _repeat(y, x.shape, axes))
+        count = reduce_sum(convert(logical_not(other), dtype=x.dtype), axes=axes)
+        share = _repeat(div(g, count), x.shape, axes)
+        return select(other, fill_like(share, 0), share)
+
+    return rule
 
 
 reduce_sum = reduction(
@@ -154,10 +161,10 @@ reduce_sum = reduction(
 )
 reduce_prod = reduction("reduce_prod", NUMBER, lambda x, axes: np.prod(x, axis=axes, dtype=x.dtype), _reduce_prod_rule)
 reduce_max = reduction(
-    "reduce_max", ORDERED, lambda x, axes: np.max(x, axis=axes), _reduce_extremum_rule, empty=False, masks=True
+    "reduce_max", ORDERED, lambda x, axes: np.max(x, axis=axes), _extremum_rule(lt), empty=False, masks=True
 )
 reduce_min = reduction(
-    "reduce_min", ORDERED, lambda x, axes: np.min(x, axis=axes), _reduce_extremum_rule, empty=False, masks=True
+    "reduce_min", ORDERED, lambda x, axes: np.min(x, axis=axes), _extremum_rule(gt), empty=False, masks=True
 )
 reduce_and = reduction("reduce_and", BITS, lambda x, axes: np.bitwise_and.reduce(x, axis=axes), ZERO)
 reduce_or = reduction("reduce_or", BITS, lambda x, axes: np.bitwise_or.reduce(x, axis=axes), ZERO)

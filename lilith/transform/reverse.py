@@ -57,7 +57,7 @@ def reverse(graph: Graph, wanted: Sequence[int]) -> Graph:
             raise GradientError(f"{graph.input_names[i]} is {graph.inputs[i].type}: it has no derivative")
     active = active_values(graph, wanted)
     cotangents: dict[Value, list[Value | Deferred]] = {}
-    masked: set[Value] = set()
+    unmasked: set[Value] = set()
     seeds: list[Value] = []
     seed_names: list[str] = []
     for i, y in enumerate(graph.outputs):
@@ -67,11 +67,12 @@ def reverse(graph: Graph, wanted: Sequence[int]) -> Graph:
             seed_names.append("g" if len(graph.outputs) == 1 else f"g{i}")
             if y in active:
                 cotangents.setdefault(y, []).append(seed)
+                unmasked.add(y)
     with Builder() as builder:
         builder.nodes.extend(graph.nodes)
         for node in reversed(graph.nodes):
             if any(r in cotangents for r in node.results):
-                _pull_back(builder, node, active, cotangents, masked)
+                _pull_back(builder, node, active, cotangents, unmasked)
         builder.source = None
         results = [_total(graph.inputs[i], cotangents) for i in wanted]
     return Graph(
@@ -88,9 +89,13 @@ def _pull_back(
     node: Node,
     active: set[Value],
     cotangents: dict[Value, list[Value | Deferred]],
-    masked: set[Value],
+    unmasked: set[Value],
 ) -> None:
-    """Send the cotangents of a node's results to its operands."""
+    """Send the cotangents of a node's results to its operands.
+
+    `unmasked` collects the values that matter beyond a selection: some of what arrives there has come through no select,
+    max or slice. A zero cotangent of any other value is a strong one (see `Primitive.masks`).
+    """
     wanted = tuple([x in active for x in node.operands])
     if True not in wanted:
         return
@@ -106,12 +111,12 @@ def _pull_back(
     y: Any = node.results
     if len(node.results) == 1:
         (g,), (y,) = g, y
-    builder.strong_zeros = strong = not masked.isdisjoint(node.results)
+    builder.strong_zeros = strong = unmasked.isdisjoint(node.results)
     for x, contribution in zip(node.operands, rule(g, y, *node.operands, wanted=wanted, **node.params), strict=True):
         if contribution is not None:
             cotangents.setdefault(x, []).append(contribution)
-            if strong or node.primitive.masks:
-                masked.add(x)
+            if not (strong or node.primitive.masks):
+                unmasked.add(x)
     builder.strong_zeros = False
 
 

@@ -58,24 +58,23 @@ module @attention {
     %attention_54 = stablehlo.constant dense<0.000000e+00> : tensor<f64>
     %attention_55 = stablehlo.reduce(%attention_53 init: %attention_54) applies stablehlo.add across dimensions = [1] : (tensor<4x4xf64>, tensor<f64>) -> tensor<4xf64>
     %attention_56 = stablehlo.broadcast_in_dim %attention_7, dims = [0] : (tensor<4xf64>) -> tensor<4x4xf64>
-    %attention_57 = stablehlo.compare EQ, %attention_5, %attention_56, FLOAT : (tensor<4x4xf64>, tensor<4x4xf64>) -> tensor<4x4xi1>
-    %attention_58 = stablehlo.compare NE, %attention_5, %attention_5, FLOAT : (tensor<4x4xf64>, tensor<4x4xf64>) -> tensor<4x4xi1>
-    %attention_59 = stablehlo.or %attention_57, %attention_58 : tensor<4x4xi1>
-    %attention_60 = stablehlo.convert %attention_59 : (tensor<4x4xi1>) -> tensor<4x4xf64>
-    %attention_61 = stablehlo.constant dense<0.000000e+00> : tensor<f64>
-    %attention_62 = stablehlo.reduce(%attention_60 init: %attention_61) applies stablehlo.add across dimensions = [1] : (tensor<4x4xf64>, tensor<f64>) -> tensor<4xf64>
-    %attention_63 = stablehlo.divide %attention_55, %attention_62 : tensor<4xf64>
-    %attention_64 = stablehlo.broadcast_in_dim %attention_63, dims = [0] : (tensor<4xf64>) -> tensor<4x4xf64>
-    %attention_65 = stablehlo.constant dense<0.000000e+00> : tensor<4x4xf64>
-    %attention_66 = stablehlo.select %attention_59, %attention_64, %attention_65 : tensor<4x4xi1>, tensor<4x4xf64>
-    %attention_67 = stablehlo.add %attention_52, %attention_66 : tensor<4x4xf64>
-    %attention_68 = stablehlo.select %mask, %attention_67, %attention_65 : tensor<4x4xi1>, tensor<4x4xf64>
-    %attention_69 = stablehlo.constant dense<0.40824829046386307> : tensor<4x4xf64>
-    %attention_70 = stablehlo.multiply %attention_68, %attention_69 : tensor<4x4xf64>
-    %attention_71 = stablehlo.convert %attention_70 : (tensor<4x4xf64>) -> tensor<4x4xf32>
-    %attention_72 = stablehlo.dot_general %attention_71, %attention, contracting_dims = [1] x [1], precision = [HIGHEST, HIGHEST] : (tensor<4x4xf32>, tensor<6x4xf32>) -> tensor<4x6xf32>
-    %attention_73 = stablehlo.dot_general %q, %attention_71, contracting_dims = [0] x [0], precision = [HIGHEST, HIGHEST] : (tensor<4x6xf32>, tensor<4x4xf32>) -> tensor<6x4xf32>
-    %attention_74 = stablehlo.transpose %attention_73, dims = [1, 0] : (tensor<6x4xf32>) -> tensor<4x6xf32>
-    return %attention_24, %attention_72, %attention_74, %attention_32 : tensor<f64>, tensor<4x6xf32>, tensor<4x6xf32>, tensor<4x6xf32>
+    %attention_57 = stablehlo.compare LT, %attention_5, %attention_56, FLOAT : (tensor<4x4xf64>, tensor<4x4xf64>) -> tensor<4x4xi1>
+    %attention_58 = stablehlo.not %attention_57 : tensor<4x4xi1>
+    %attention_59 = stablehlo.convert %attention_58 : (tensor<4x4xi1>) -> tensor<4x4xf64>
+    %attention_60 = stablehlo.constant dense<0.000000e+00> : tensor<f64>
+    %attention_61 = stablehlo.reduce(%attention_59 init: %attention_60) applies stablehlo.add across dimensions = [1] : (tensor<4x4xf64>, tensor<f64>) -> tensor<4xf64>
+    %attention_62 = stablehlo.divide %attention_55, %attention_61 : tensor<4xf64>
+    %attention_63 = stablehlo.broadcast_in_dim %attention_62, dims = [0] : (tensor<4xf64>) -> tensor<4x4xf64>
+    %attention_64 = stablehlo.constant dense<0.000000e+00> : tensor<4x4xf64>
+    %attention_65 = stablehlo.select %attention_57, %attention_64, %attention_63 : tensor<4x4xi1>, tensor<4x4xf64>
+    %attention_66 = stablehlo.add %attention_52, %attention_65 : tensor<4x4xf64>
+    %attention_67 = stablehlo.select %mask, %attention_66, %attention_64 : tensor<4x4xi1>, tensor<4x4xf64>
+    %attention_68 = stablehlo.constant dense<0.40824829046386307> : tensor<4x4xf64>
+    %attention_69 = stablehlo.multiply %attention_67, %attention_68 : tensor<4x4xf64>
+    %attention_70 = stablehlo.convert %attention_69 : (tensor<4x4xf64>) -> tensor<4x4xf32>
+    %attention_71 = stablehlo.dot_general %attention_70, %attention, contracting_dims = [1] x [1], precision = [HIGHEST, HIGHEST] : (tensor<4x4xf32>, tensor<6x4xf32>) -> tensor<4x6xf32>
+    %attention_72 = stablehlo.dot_general %q, %attention_70, contracting_dims = [0] x [0], precision = [HIGHEST, HIGHEST] : (tensor<4x6xf32>, tensor<4x4xf32>) -> tensor<6x4xf32>
+    %attention_73 = stablehlo.transpose %attention_72, dims = [1, 0] : (tensor<6x4xf32>) -> tensor<4x6xf32>
+    return %attention_24, %attention_71, %attention_73, %attention_32 : tensor<f64>, tensor<4x6xf32>, tensor<4x6xf32>, tensor<4x6xf32>
   }
 }
