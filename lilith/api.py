@@ -110,8 +110,9 @@ def grad(
             return run(f, _GRAD, args, kwargs)
         result = found.first(f, args)
         return result if result is not MISS else found.call(f, _GRAD, args)
+    _check_function(f)
+    _check_options(f, wrt=wrt is not None, has_aux=bool(has_aux), cotangent=cotangent is not None)
     spec = _spec(f, wrt, has_aux, cotangent is not None)
-    _check_options(f, wrt=wrt is not None, has_aux=has_aux, cotangent=cotangent is not None)
     return run(f, spec, args, kwargs, cotangent)
 
 

@@ -21,10 +21,19 @@ from lilith import explain
 from lilith.callpath import MISS, fast_path
 from lilith.captures import Captures, scan
 from lilith.config import config
-from lilith.derive import Derivation, NeedsContent, Spec, cotangent_key, cotangent_leaves, derive, function_name
+from lilith.derive import (
+    Derivation,
+    NeedsContent,
+    Spec,
+    cotangent_key,
+    cotangent_leaves,
+    derive,
+    function_name,
+    hidden_state,
+)
 from lilith.executable import Executable, module_of
 from lilith.interpreted import run_interpreted
-from lilith.signature import leaf_key, sign
+from lilith.signature import leaf_key, sign, take_apart
 from lilith.trace import current_trace, is_tracing
 from lilith.tracer import Tracer
 from lowering import carrier
@@ -252,11 +261,12 @@ def _miss(f: Any, spec: Spec, args: tuple, kwargs: dict[str, Any], cotangent: An
     full = _full_key(spec, key, captured, cotangent)
     leaves += captured
     given = leaves + (cotangent_leaves(cotangent) if spec.cotangent else [])
+    _, opaque = hidden_state(take_apart(f, args, kwargs), captures)
     if any(isinstance(x, (Tracer, carrier.JaxTracer)) for x in given):
         derivation = variant.derivations.get(full)
         if derivation is None:
             derivation = derive(f, spec, args, kwargs, captures, cotangent)
-            if not derivation.outer and not captures.opaque:
+            if not derivation.outer and not opaque:
                 _remember(entry, variant, variant.derivations, full, derivation)
         inside = any(isinstance(x, Tracer) for x in given)
         return (_inline if inside else _bind)(derivation, leaves, cotangent)
@@ -273,8 +283,8 @@ def _miss(f: Any, spec: Spec, args: tuple, kwargs: dict[str, Any], cotangent: An
             if config.explain:
                 explain.explain_miss(entry.name, entry.descriptions(), program.description)
         result = program.run(leaves, _cotangent_values(program.derivation, cotangent) if spec.cotangent else ())
-        if captures.opaque:
-            explain.warn_opaque(entry.name, captures.opaque)
+        if opaque:
+            explain.warn_opaque(entry.name, opaque)
         elif full not in variant.programs:
             _remember(entry, variant, variant.programs, full, program)
     explain.warn_static_ints(entry.name, entry.static_ints, spec, f, args, kwargs)

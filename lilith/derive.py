@@ -8,12 +8,21 @@ from typing import Any, NamedTuple
 import numpy as np
 
 from lilith import tree
-from lilith.captures import Captures, substitute
+from lilith.captures import Captures, content_scan, substitute
 from lilith.ir.graph import Graph, Source, Value, fill_like
 from lilith.ir.type import TensorType, dtype_name, is_inexact, kind
-from lilith.randomness import without_randomness
+from lilith.randomness import GENERATORS, without_randomness
 from lilith.result import GradResult, Labels
-from lilith.signature import STATIC, Arguments, describe, leaf_key, take_apart, type_of
+from lilith.signature import (
+    STATIC,
+    Arguments,
+    describe,
+    is_iterator,
+    is_users_callable,
+    leaf_key,
+    take_apart,
+    type_of,
+)
 from lilith.source import ArgumentError, DtypeError, GradientError, ShapeError, definition
 from lilith.trace import Recorded, Traced, trace_call, uncovered
 from lilith.transform.reverse import reverse, structural_zeros
@@ -111,6 +120,8 @@ def record(
             return inner(*args, **kwargs)
         except (TypeError, ValueError, RuntimeError) as error:
             shown = uncovered(error)
+            if "returned non-float (type Tracer)" in str(shown):  # a captured object's own __float__
+                raise NeedsContent(shown, frozenset(captures.names)) from None
             needed = _captures_behind(shown, [t.value for t in tracers], len(dynamic), captures.names)
             if needed:
                 raise NeedsContent(shown, needed) from None
@@ -118,12 +129,26 @@ def record(
 
     name = function_name(f)
     values = [leaf.value for leaf in dynamic] + list(captures.leaves) if concrete else None
-    recorded = without_randomness(
-        lambda: trace_call(run, types, names, name, values), captures.generators, name, definition(f)
-    )
+    generators, _ = hidden_state(arguments, captures)
+    recorded = without_randomness(lambda: trace_call(run, types, names, name, values), generators, name, definition(f))
     if not captures.whole and any(isinstance(leaf, Traced) and leaf.constant for leaf in recorded.leaves):
         raise NeedsContent(None, whole=True)
     return recorded
+
+
+def hidden_state(arguments: Arguments, captures: Captures) -> tuple[list[Any], list[str]]:
+    """The random generators that a call can reach, and the names of what may change unseen (iterators, files)."""
+    generators, opaque = list(captures.generators), list(captures.opaque)
+    for leaf in arguments.leaves:
+        if isinstance(leaf.value, GENERATORS):
+            generators.append(leaf.value)
+        elif is_users_callable(leaf.value):
+            inner = content_scan(leaf.value)
+            generators += inner.generators
+            opaque += [f"{leaf.path}: {name}" for name in inner.opaque]
+        elif leaf.kind == STATIC and is_iterator(leaf.value):
+            opaque.append(leaf.path)
+    return generators, opaque
 
 
 class NeedsContent(Exception):
@@ -322,29 +347,37 @@ def _split_aux(f: Callable[..., Any], spec: Spec, recorded: Recorded) -> tuple[l
 def _check_scalar(f: Callable[..., Any], graph: Graph, values: list[Any], main: list[int]) -> None:
     """Without a cotangent the value must be one real floating scalar."""
     name, source = function_name(f), gradient_source(graph)
-    if len(values) != 1 or len(main) != 1:
+    if len(values) == 1 and not main and isinstance(values[0], int):
+        return  # a constant: nothing depends on any argument
+    if len(values) == 1 and not main:
+        raise GradientError(
+            f"grad of {name}: it returns {type(values[0]).__name__} {values[0]!r}, not a number",
+            hint="return a real floating number",
+            source=definition(f),
+        )
+    if len(values) != 1:
         got = ", ".join(repr(graph.outputs[v.output].type) if isinstance(v, Traced) else repr(v) for v in values)
         raise GradientError(
             f"grad of {name}: it returns {len(values)} values ({got}), not one scalar",
             hint="return one number; has_aux=True if it returns (value, aux); or give cotangent=",
             source=source,
         )
-    type = graph.outputs[main[0]].type
-    if type.shape:
+    got_type = graph.outputs[main[0]].type
+    if got_type.shape:
         raise ShapeError(
-            f"grad of {name}: it returns {type}, not a scalar",
+            f"grad of {name}: it returns {got_type}, not a scalar",
             hint="sum it up, e.g. np.sum(...); or give a cotangent of that shape: grad(f, x, cotangent=v)",
             source=source,
         )
-    if kind(type.dtype) == "c":
+    if kind(got_type.dtype) == "c":
         raise GradientError(
-            f"grad of {name}: it returns a complex number ({type})",
+            f"grad of {name}: it returns a complex number ({got_type})",
             hint="return a real one, e.g. np.abs(z) or z.real; or give cotangent=",
             source=source,
         )
-    if kind(type.dtype) != "f" and not values[0].constant:
+    if kind(got_type.dtype) != "f" and not values[0].constant:
         raise GradientError(
-            f"grad of {name}: it returns {dtype_name(type.dtype)}, which has no derivative",
+            f"grad of {name}: it returns {dtype_name(got_type.dtype)}, which has no derivative",
             hint="return a floating number",
             source=source,
         )

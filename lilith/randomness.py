@@ -19,7 +19,12 @@ _HINT = (
 )
 
 
+GENERATORS = (np.random.Generator, np.random.RandomState, np.random.BitGenerator, random.Random)
+
+
 def _get(generator: Any) -> Any:
+    if isinstance(generator, np.random.BitGenerator):
+        return generator.state
     if isinstance(generator, np.random.Generator):
         return generator.bit_generator.state
     if isinstance(generator, np.random.RandomState):
@@ -28,7 +33,9 @@ def _get(generator: Any) -> Any:
 
 
 def _set(generator: Any, state: Any) -> None:
-    if isinstance(generator, np.random.Generator):
+    if isinstance(generator, np.random.BitGenerator):
+        generator.state = state
+    elif isinstance(generator, np.random.Generator):
         generator.bit_generator.state = state
     elif isinstance(generator, np.random.RandomState):
         generator.set_state(state)

@@ -2,14 +2,18 @@
 
 from __future__ import annotations
 
+import functools
 import inspect
 from collections.abc import Callable
+from types import FunctionType, MethodType
 from typing import Any, NamedTuple
 
 import numpy as np
 
 from lilith import tree
-from lilith.ir.type import TensorType
+from lilith.captures import Contents
+from lilith.ir.type import TensorType, is_supported
+from lilith.source import DtypeError
 from lilith.trace import as_array
 from lilith.tracer import Tracer
 from lowering.carrier import Array, ArrayImpl, JaxTracer
@@ -75,30 +79,60 @@ def leaf_key(leaf: Any) -> Any:
     if cls is ArrayImpl:
         return JAX, leaf.shape, leaf.dtype
     if not tree.is_dynamic(leaf):
-        return tree.static_key(leaf)
+        return _static_key(leaf)
     if cls is Tracer:
         return TRACER, leaf.value.type
     kind, type = describe(leaf)
     return kind, type
 
 
+_contents = Contents()
+
+
+def _static_key(leaf: Any) -> Any:
+    """A static leaf by its value; the user's callables by all that they read; iterators are never the same again."""
+    if is_users_callable(leaf):
+        return _contents.key(leaf)
+    return object() if is_iterator(leaf) else tree.static_key(leaf)
+
+
+def is_users_callable(x: Any) -> bool:
+    """Whether x is a function, method or partial: what it reads can change behind its back."""
+    return isinstance(x, (FunctionType, MethodType, functools.partial))
+
+
+def is_iterator(x: Any) -> bool:
+    """Whether reading x changes it: iterators, generators, files."""
+    return hasattr(type(x), "__next__")
+
+
 def describe(leaf: Any) -> tuple[str, TensorType | None]:
     """The kind of a leaf, and the type under which a program takes it (None for static ones)."""
     if isinstance(leaf, Tracer):
         return TRACER, leaf.value.type
-    if isinstance(leaf, JaxTracer):
-        return JAX_TRACER, TensorType(leaf.shape, np.dtype(leaf.dtype))
-    if isinstance(leaf, Array):
-        return JAX, TensorType(leaf.shape, np.dtype(leaf.dtype))
+    if isinstance(leaf, (Array, JaxTracer)):
+        return JAX_TRACER if isinstance(leaf, JaxTracer) else JAX, _jax_type(leaf)
     if not tree.is_dynamic(leaf):
         return STATIC, None
     if isinstance(leaf, np.generic):
         array = as_array(leaf)
         return SCALAR, TensorType((), array.dtype)
     if isinstance(leaf, (float, complex)):
-        return PYTHON, TensorType((), np.dtype(type(leaf)), weak=True)
+        return PYTHON, TensorType((), np.dtype(float if isinstance(leaf, float) else complex), weak=True)
     array = as_array(leaf)
     return ARRAY, TensorType(array.shape, array.dtype)
+
+
+def _jax_type(x: Any) -> TensorType:
+    try:
+        dtype = np.dtype(x.dtype)
+    except TypeError:
+        dtype = None
+    if dtype is None or not is_supported(dtype):
+        raise DtypeError(
+            f"a jax.Array of dtype {x.dtype} cannot be traced", hint="pass numbers; JAX's random keys stay outside"
+        )
+    return TensorType(x.shape, dtype)
 
 
 def type_of(leaf: Any) -> TensorType:

@@ -247,6 +247,53 @@ def test_static_arguments_are_part_of_the_key():
     assert grad(f, X, "on", np.sqrt, True)[0] == pytest.approx(np.sum(np.sqrt(X)))
 
 
+def test_what_a_callable_argument_reads_is_seen():
+    state = [2.0]
+    scaler = Scaler(np.ones(3))
+
+    def apply(x, h):
+        return np.sum(h(x))
+
+    for h in (lambda q: q * state[0], functools.partial(lambda w, q: q * w[0], state), scaler.loss):
+        assert grad(apply, X, h)[0] == pytest.approx(apply(X, h))
+        state[0] += 3.0
+        scaler.w[:] += 1.0
+        assert grad(apply, X, h)[0] == pytest.approx(apply(X, h))
+        assert grad(apply, X, h)[0] == pytest.approx(apply(X, h))
+    before = programs(apply)
+    for _ in range(3):
+        grad(apply, X, lambda q: np.sin(q))  # a fresh lambda of the same code
+    assert programs(apply) == before + 1
+
+
+def test_an_iterator_argument_is_never_frozen():
+    numbers = iter(range(1, 100))
+    f = lambda x, it: np.sum(x) * float(next(it))  # noqa: E731
+    with pytest.warns(lilith.LilithWarning, match="it"):
+        assert grad(f, X, numbers)[0] == 6.0
+    assert grad(f, X, numbers)[0] == 12.0
+
+
+class Thermometer:
+    def __init__(self):
+        self.value, self.marks = 2.0, 2
+
+    def __float__(self):
+        return self.value
+
+    def __str__(self):
+        return str(self.marks)
+
+
+def test_objects_that_become_numbers_or_text():
+    thermometer = Thermometer()
+    for f in (lambda x: np.sum(x) * float(thermometer), lambda x: np.sum(x) * float(f"{thermometer}")):
+        thermometer.value, thermometer.marks = 2.0, 2
+        assert grad(f, X)[0] == 12.0
+        thermometer.value, thermometer.marks = 3.0, 3
+        assert grad(f, X)[0] == 18.0
+
+
 def test_a_changing_static_int_warns_after_four_compiles():
     def f(x, t):
         return np.sum(x) * t

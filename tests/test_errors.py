@@ -7,6 +7,7 @@ import os
 import random
 import re
 
+import jax
 import numpy as np
 import pandas as pd
 import pytest
@@ -167,6 +168,28 @@ def test_randomness_is_refused_and_put_back():
         before = (random.getstate(), np.random.get_state()[1].tolist(), generator.bit_generator.state)
         fails(lilith.RandomnessError, re.escape(name), f, X, hint="pass them")
         assert before == (random.getstate(), np.random.get_state()[1].tolist(), generator.bit_generator.state)
+
+
+def test_randomness_that_comes_as_an_argument():
+    for generator in (np.random.default_rng(0), np.random.RandomState(0), random.Random(0), np.random.PCG64(0)):
+        draw = next(
+            getattr(type(generator), n) for n in ("random", "random_sample", "random_raw") if hasattr(generator, n)
+        )
+        fails(lilith.RandomnessError, type(generator).__name__, lambda x, r: np.sum(x) * draw(r), X, generator)
+    fails(lilith.RandomnessError, "Generator", lambda x, h: np.sum(x) * h(), X, np.random.default_rng(0).random)
+
+
+def test_results_that_are_no_numbers():
+    fails(lilith.GradientError, "returns NoneType None", lambda x: None, X, hint="floating")
+    fails(lilith.GradientError, "returns str 'a'", lambda x: "a", X)
+
+
+def test_strange_arguments():
+    class Metres(float):
+        pass
+
+    assert grad(lambda x: x * x, Metres(3.0))[0] == 9.0
+    fails(lilith.DtypeError, "key<fry>", lambda x, k: np.sum(x), X, jax.random.key(0), line=False)
 
 
 def test_pandas_and_cycles():

@@ -14,7 +14,7 @@ from lilith.captures.plan import Plan
 from lilith.captures.substitute import Substitution
 from lilith.captures.walk import Walk
 
-__all__ = ["Captures", "Plan", "scan", "substitute"]
+__all__ = ["Captures", "Contents", "Plan", "content_scan", "scan", "substitute"]
 
 
 class Captures:
@@ -89,3 +89,37 @@ def substitute(f: Callable[..., Any], captures: Captures, replacements: Sequence
     if not captures.leaves:
         return f
     return Substitution(captures._walk, list(replacements)).run()
+
+
+class Contents:
+    """A key of all that a callable reads, its inputs by their content: for callables that are arguments.
+
+    A callable with the same code that reads the same values has the same key; a plan sees at once whether it still
+    does.
+    """
+
+    def __init__(self, limit: int = 256):
+        self._limit = limit
+        self._known: dict[int, tuple[Any, list[tuple[Plan, Any]]]] = {}
+
+    def key(self, f: Callable[..., Any]) -> Any:
+        """The key, for `f` itself or a fresh closure of the same code."""
+        anchor = getattr(f, "__code__", None) or getattr(getattr(f, "__func__", None), "__code__", None) or type(f)
+        found = self._known.get(id(anchor))
+        if found is not None:
+            for plan, key in found[1]:
+                if plan.read(f) is not None:
+                    return key
+        captures = content_scan(f)
+        if len(self._known) >= self._limit:
+            self._known.clear()
+        plans = self._known.setdefault(id(anchor), (anchor, []))[1]
+        plans.insert(0, (captures.plan, captures.key))
+        del plans[8:]
+        return captures.key
+
+
+def content_scan(f: Callable[..., Any]) -> Captures:
+    """A scan in which every input is part of the key."""
+    captures = scan(f)
+    return scan(f, pinned=captures.names) if captures.leaves else captures

@@ -199,7 +199,7 @@ def _enter_variables(walk: Walk, index: int, names: Names) -> None:
 
 
 _NOT_RUN = frozenset(
-    "__init__ __new__ __post_init__ __init_subclass__ __repr__ __str__ __format__ __reduce__ __reduce_ex__ "
+    "__init__ __new__ __post_init__ __init_subclass__ __repr__ __reduce__ __reduce_ex__ "
     "__getstate__ __setstate__ __getnewargs__ __del__ __copy__ __deepcopy__ __sizeof__ __dir__ __class_getitem__ "
     "__set_name__ __replace__ __annotate__ __annotate_func__ __subclasshook__".split()
 )

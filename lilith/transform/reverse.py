@@ -93,8 +93,8 @@ def _pull_back(
 ) -> None:
     """Send the cotangents of a node's results to its operands.
 
-    `unmasked` collects the values that matter beyond a selection: some of what arrives there has come through no select,
-    max or slice. A zero cotangent of any other value is a strong one (see `Primitive.masks`).
+    `unmasked` collects the values that matter beyond a selection: some of what arrives there has come through no
+    select, max or slice. A zero cotangent of any other value is a strong one (see `Primitive.masks`).
     """
     wanted = tuple([x in active for x in node.operands])
     if True not in wanted:

@@ -137,7 +137,7 @@ def _add(s: _Simplifier, node: Node, operands: tuple[Value, ...]) -> Value | Non
 
 def _sub(s: _Simplifier, node: Node, operands: tuple[Value, ...]) -> Value | None:
     x, y = operands
-    return x if s.filled(y) == 0 else PRIMITIVES["neg"](y) if s.filled(x) == 0 else None
+    return x if s.filled(y) == 0 else None
 
 
 def _mul(s: _Simplifier, node: Node, operands: tuple[Value, ...]) -> Value | None:
