@@ -171,11 +171,10 @@ def test_randomness_is_refused_and_put_back():
 
 
 def test_randomness_that_comes_as_an_argument():
+    f = lambda x, r, draw: np.sum(x) * getattr(r, draw)()  # noqa: E731
     for generator in (np.random.default_rng(0), np.random.RandomState(0), random.Random(0), np.random.PCG64(0)):
-        draw = next(
-            getattr(type(generator), n) for n in ("random", "random_sample", "random_raw") if hasattr(generator, n)
-        )
-        fails(lilith.RandomnessError, type(generator).__name__, lambda x, r: np.sum(x) * draw(r), X, generator)
+        draw = next(name for name in ("random", "random_sample", "random_raw") if hasattr(generator, name))
+        fails(lilith.RandomnessError, type(generator).__name__, f, X, generator, draw)
     fails(lilith.RandomnessError, "Generator", lambda x, h: np.sum(x) * h(), X, np.random.default_rng(0).random)
 
 
