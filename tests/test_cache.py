@@ -5,6 +5,8 @@ from __future__ import annotations
 import functools
 import gc
 import math
+import os
+import subprocess
 import sys
 import threading
 import types
@@ -322,6 +324,13 @@ def test_explain(capsys):
     assert "argument x: f64[4] ndarray -> f32[4] ndarray" in lines[2]
 
 
+def test_explain_by_environment_variable():
+    program = "import numpy as np, lilith; [lilith.grad(np.sum, np.ones(n)) for n in (2, 3)]"
+    environment = {**os.environ, "LILITH_EXPLAIN": "1"}
+    done = subprocess.run([sys.executable, "-c", program], capture_output=True, text=True, check=True, env=environment)
+    assert "compiling sum for the first time" in done.stderr and "f64[2] ndarray -> f64[3] ndarray" in done.stderr
+
+
 def test_one_compile_however_many_threads_ask():
     runs = []
 
@@ -443,6 +452,8 @@ def test_inside_of_jax_jit_and_vmap():
     expected = np.cos(x) * SCALE.astype(np.float32)
     np.testing.assert_allclose(jax.jit(step)(x), expected, rtol=1e-6)
     np.testing.assert_allclose(jax.vmap(step)(np.stack([x, x])), np.stack([expected, expected]), rtol=1e-6)
+    columns = jax.vmap(step, in_axes=1, out_axes=1)(np.stack([x, x], axis=1))
+    np.testing.assert_allclose(columns, np.stack([expected, expected], axis=1), rtol=1e-6)
     with pytest.raises(TypeError, match=r"lilith\.grad"):
         jax.grad(lambda x: jit(lambda x: np.sum(x * x))(x))(x)
 

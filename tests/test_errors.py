@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import math
 import os
+import pickle
 import random
 import re
 
@@ -127,6 +128,12 @@ def test_writing_into_arrays():
         return total
 
     assert grad(scalar, X)[0] == 6.0
+
+
+def test_tracers_cannot_be_pickled_or_hashed():
+    fails(lilith.TraceError, "pickled", lambda x: pickle.dumps(x), X)
+    with pytest.raises(TypeError, match="unhashable"):
+        grad(lambda x: {x: 1}[x], X)
 
 
 def test_wrong_cotangents():

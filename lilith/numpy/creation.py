@@ -30,7 +30,7 @@ from lilith.numpy.shaping import moveaxis
 from lilith.ops import elementwise
 from lilith.source import ArgumentError, ShapeError
 from lilith.trace import contains_tracer, current_trace
-from lilith.tracer import Tracer
+from lilith.tracer import REPLACEMENTS, Tracer
 
 
 def _like(name: str, function: Any, number: Any) -> Callable[..., Value]:
@@ -134,3 +134,7 @@ def full_array(shape: Any, fill_value: Any, dtype: Any = None, order: Any = "C")
     current_trace()
     value = lift(fill_value)
     return wrap(_filled(value, shape_argument(shape, "full"), value.dtype if dtype is None else dtype_of(dtype)))
+
+
+# np.full makes a plain array and copies the number into it
+REPLACEMENTS[np.full.__code__] = "np.full_like(x, number), np.broadcast_to(number, shape) or lilith.numpy.full"

@@ -162,6 +162,11 @@ def _power_of_two(n: Value, dtype: np.dtype) -> Value:
 
 def _ldexp(x: Value, n: Value) -> Value:
     """x 2^n in three steps, none of which rounds a subnormal number twice; 16-bit floats by way of float32."""
+
+    def scaled(x: Value, step: Value) -> Value:
+        # the selection, which changes nothing, keeps XLA from multiplying constant steps with each other: to infinity
+        return select(elementwise.is_finite(x), x * _power_of_two(step, x.dtype), x)
+
     if x.dtype.itemsize == 2:
         return convert(_ldexp(convert(x, np.dtype(np.float32)), n), x.dtype)
     bias = _bias(x.dtype)
@@ -172,9 +177,9 @@ def _ldexp(x: Value, n: Value) -> Value:
     for _ in range(2):
         down = select(lt(n, low), fill_like(n, 1 - bias + mantissa_bits(x.dtype) + 1), fill_like(n, 0))
         step = select(elementwise.gt(n, high), high, down)
-        x = x * _power_of_two(step, x.dtype)
+        x = scaled(x, step)
         n = n - step
-    return x * _power_of_two(elementwise.max(elementwise.min(n, high), low), x.dtype)
+    return scaled(x, elementwise.max(elementwise.min(n, high), low))
 
 
 def _frexp(x: Value) -> tuple[Value, Value]:

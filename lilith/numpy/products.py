@@ -188,7 +188,7 @@ def linalg_outer(x1: Any, x2: Any, /) -> Value:
     return outer(x1, x2)
 
 
-@implements(np.tensordot, np.linalg.tensordot)
+@implements(np.tensordot)
 def tensordot(a: Any, b: Any, axes: Any = 2) -> Value:
     """numpy.tensordot."""
     x, y = promote(a, b)
@@ -204,6 +204,12 @@ def tensordot(a: Any, b: Any, axes: Any = 2) -> Value:
     for i, j in zip(left, right, strict=True):
         _check_fit("tensordot", x, y, i, j)
     return contract(x, y, (left, right))
+
+
+@implements(np.linalg.tensordot)
+def linalg_tensordot(x1: Any, x2: Any, /, *, axes: Any = 2) -> Value:
+    """numpy.linalg.tensordot."""
+    return tensordot(x1, x2, axes)
 
 
 @implements(np.kron)

@@ -40,9 +40,15 @@ def transposed(x: Value, axes: Shape) -> Value:
 
 def _order(order: Any, name: str) -> bool:
     """Whether elements are read in Fortran's order."""
-    if order not in ("C", "F", "A", "K"):
+    letter = order.upper() if isinstance(order, str) else "C" if order is None else order
+    if letter in ("A", "K"):
+        raise UnsupportedError(
+            f"np.{name}: order={order!r} goes by the order in memory, which traced arrays do not have",
+            hint="order='C', or order='F' for the first axis to vary fastest",
+        )
+    if letter not in ("C", "F"):
         raise ArgumentError(f"{name}: order must be 'C' or 'F', got {order!r}", hint="leave it out for 'C'")
-    return order == "F"
+    return letter == "F"
 
 
 @implements(np.reshape)
@@ -129,7 +135,12 @@ def rollaxis(a: Any, axis: Any, start: Any = 0) -> Value:
     """numpy.rollaxis."""
     x = lift(a)
     place = normalize_axis(axis, x.ndim, "rollaxis")
-    before = normalize_axis(start, x.ndim + 1, "rollaxis")
+    before = static_int(start, "rollaxis", "start")
+    if not -x.ndim <= before <= x.ndim:
+        raise ShapeError(
+            f"rollaxis: start {before} is out of bounds for {x.type}", hint=f"{-x.ndim} <= start <= {x.ndim}"
+        )
+    before += x.ndim if before < 0 else 0
     order = [a for a in range(x.ndim) if a != place]
     order.insert(before - (place < before), place)
     return transposed(x, tuple(order))

@@ -256,9 +256,18 @@ def _exp2(x: Value) -> Value:
     return elementwise.pow(fill_like(x, 2), x)
 
 
+def _log_over(x: Value, unit: float) -> Value:
+    """log x / unit; of complex numbers each part by itself, so that -inf + 0i stays what it is."""
+    y = elementwise.log(x)
+    if not is_complex(x):
+        return y / fill_like(x, unit)
+    a, b = elementwise.real(y), elementwise.imag(y)
+    return elementwise.complex(a / fill_like(a, unit), b / fill_like(b, unit))
+
+
 def _log2(x: Value) -> Value:
     """log x / log 2, rounded to the integer it is where x is a power of two (its mantissa bits are zero)."""
-    y = elementwise.log(x) / fill_like(x, LN2)
+    y = _log_over(x, LN2)
     if is_complex(x):
         return y
     bits = elementwise.bitcast(x, dtype=np.dtype(f"i{x.dtype.itemsize}"))
@@ -278,7 +287,7 @@ exp2 = define(np.exp2, _exp2)
 expm1 = define(np.expm1, elementwise.expm1)
 log = define(np.log, elementwise.log)
 log2 = define(np.log2, _log2)
-log10 = define(np.log10, lambda x: elementwise.log(x) / fill_like(x, LN10))
+log10 = define(np.log10, lambda x: _log_over(x, LN10))
 log1p = define(np.log1p, elementwise.log1p)
 sqrt = define(np.sqrt, elementwise.sqrt)
 cbrt = define(np.cbrt, elementwise.cbrt)

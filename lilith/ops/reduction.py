@@ -30,10 +30,12 @@ from lilith.ops.elementwise import (
 )
 from lilith.ops.shape import (
     broadcast_in_dim,
+    check_axes,
     concatenate,
     fill,
     inverse_order,
     pad,
+    part,
     reshape,
     shifted,
     transpose,
@@ -46,11 +48,6 @@ Axes = tuple[int, ...]
 def kept_axes(ndim: int, axes: Axes) -> Axes:
     """The axes that a reduction leaves, in order."""
     return tuple([axis for axis in range(ndim) if axis not in axes])
-
-
-def _check_axes(name: str, x: TensorType, axes: Axes) -> None:
-    if len(set(axes)) != len(axes) or not all(0 <= axis < x.ndim for axis in axes):
-        raise ShapeError(f"{name}: axes {axes} are not distinct axes of {x}", hint="0 <= axis < ndim, each once")
 
 
 def _check_not_empty(name: str, x: TensorType, axes: Axes) -> None:
@@ -73,7 +70,7 @@ def reduction(
 
     def type(x: TensorType, *, axes: Axes) -> TensorType:
         check_kind(name, kinds, x)
-        _check_axes(name, x, axes)
+        check_axes(name, x, axes)
         if not empty:
             _check_not_empty(name, x, axes)
         return x.with_shape(tuple([x.shape[axis] for axis in kept_axes(x.ndim, axes)]))
@@ -85,13 +82,6 @@ def reduction(
 
 
 # ---- products without division --------------------------------------------------------------------------------------
-
-
-def _part(x: Value, axis: int, begin: int, end: int) -> Value:
-    """x[begin:end] along one axis."""
-    start, limit = [0] * x.ndim, list(x.shape)
-    start[axis], limit[axis] = begin, end
-    return primitive("slice")(x, start=tuple(start), limit=tuple(limit), stride=(1,) * x.ndim)
 
 
 def exclusive_product(x: Value, axis: int) -> Value:
@@ -108,12 +98,12 @@ def exclusive_product(x: Value, axis: int) -> Value:
         none, one = [0] * x.ndim, [0] * x.ndim
         one[axis] = 1
         x = pad(x, fill(value=1, shape=(), dtype=x.dtype), low=tuple(none), high=tuple(one), interior=tuple(none))
-    first, second = _part(x, axis, 0, half), _part(x, axis, half, 2 * half)
+    first, second = part(x, axis, 0, half), part(x, axis, half, 2 * half)
     swapped = concatenate(second, first, axis=axis)
     if half > 1:
         others = exclusive_product(mul(first, second), axis)
         swapped = mul(swapped, concatenate(others, others, axis=axis))
-    return _part(swapped, axis, 0, n) if n % 2 else swapped
+    return part(swapped, axis, 0, n) if n % 2 else swapped
 
 
 def _reduce_prod_rule(g: Value, y: Value, x: Value, *, axes: Axes) -> Value:
@@ -177,7 +167,7 @@ def _position(name: str, eval: Callable[..., Any]) -> Primitive:
 
     def type(x: TensorType, *, axis: int) -> TensorType:
         check_kind(name, ORDERED, x)
-        _check_axes(name, x, (axis,))
+        check_axes(name, x, (axis,))
         _check_not_empty(name, x, (axis,))
         return TensorType(x.shape[:axis] + x.shape[axis + 1 :], np.dtype(np.int64))
 
@@ -198,7 +188,7 @@ argmin = _position("argmin", np.argmin)
 
 def _cumsum_type(x: TensorType, *, axis: int, reverse: bool) -> TensorType:
     check_kind("cumsum", NUMBER, x)
-    _check_axes("cumsum", x, (axis,))
+    check_axes("cumsum", x, (axis,))
     return x
 
 
