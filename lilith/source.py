@@ -9,7 +9,7 @@ import sys
 from collections.abc import Sequence
 from typing import Any
 
-from lilith.ir.graph import Source, _current
+from lilith.ir.graph import Source, current
 
 _HERE = os.path.dirname(os.path.abspath(__file__))
 _OURS = (_HERE + os.sep, os.path.join(os.path.dirname(_HERE), "lowering") + os.sep)
@@ -66,7 +66,7 @@ class LilithError(Exception):
 
     def __init__(self, message: str, *, hint: str = "", source: Source | None = None, tracers: Sequence[Any] = ()):
         if source is None:
-            builder = _current.builder
+            builder = current.builder
             source = (builder.source if builder is not None else None) or user_source()
         self.message = message
         self.hint = hint

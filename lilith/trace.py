@@ -8,7 +8,7 @@ from typing import Any, NamedTuple, NoReturn
 import numpy as np
 
 from lilith import tree
-from lilith.ir.graph import Builder, Graph, Literal, Value, _current
+from lilith.ir.graph import Builder, Graph, Literal, Value, current
 from lilith.ir.interpret import evaluate
 from lilith.ir.primitive import primitive
 from lilith.ir.type import TensorType, is_supported
@@ -158,7 +158,7 @@ class Trace(Builder):
 
 def current_trace() -> Trace:
     """The trace this thread records into, with its source line set to the user's; an error outside of any."""
-    trace = _current.builder
+    trace = current.builder
     if not isinstance(trace, Trace):
         raise LeakedTracerError(
             "a traced array was used after its trace had ended, outside of any traced function",
@@ -170,7 +170,7 @@ def current_trace() -> Trace:
 
 def is_tracing() -> bool:
     """Whether this thread is recording a function right now."""
-    return isinstance(_current.builder, Trace)
+    return isinstance(current.builder, Trace)
 
 
 def as_array(x: Any) -> np.ndarray:

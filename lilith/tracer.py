@@ -13,7 +13,7 @@ import numpy as np
 
 from lilith.ir.graph import Value
 from lilith.ir.type import dtype_name
-from lilith.source import ShapeError, TraceError, UnsupportedError
+from lilith.source import DtypeError, ShapeError, TraceError, UnsupportedError
 
 UFUNCS: dict[Any, Callable[..., Any]] = {}
 """NumPy and SciPy ufuncs on tracers: `UFUNCS[np.add](x, y)`."""
@@ -68,6 +68,24 @@ def _replacement() -> str | None:
             return f"call {REPLACEMENTS[frame.f_code]}, which takes traced arrays"
         frame = frame.f_back
     return None
+
+
+def _equality(symbol: str, name: str, ufunc: Any) -> Callable[..., Any]:
+    """== or !=, whose answer for operands that refuse each other would be one Python bool, not an array."""
+    forward = _binary(name, ufunc)[0]
+
+    def operator(self: Tracer, other: Any) -> Any:
+        if other is None or isinstance(other, str | bytes):
+            raise DtypeError(
+                f"comparison of a traced array ({self.value.type}) with {other!r}",
+                hint=f"write x is {'not ' if symbol == '!=' else ''}None"
+                if other is None
+                else "test isinstance(x, str) first",
+            )
+        return forward(self, other)
+
+    operator.__name__ = f"__{name}__"
+    return operator
 
 
 def _binary(name: str, ufunc: Any) -> tuple[Callable[..., Any], Callable[..., Any]]:
@@ -322,7 +340,10 @@ class Tracer:
         if name.startswith("__"):
             raise AttributeError(name)
         near = difflib.get_close_matches(name, dir(Tracer), 3)
-        hint = f"did you mean x.{', x.'.join(near)}?" if near else f"is there a function np.{name}?"
+        if getattr(np, name, None) in FUNCTIONS:
+            hint = f"call np.{name}(x)"
+        else:
+            hint = f"did you mean x.{', x.'.join(near)}?" if near else f"is there a function np.{name}?"
         raise AttributeError(str(UnsupportedError(f"a traced array ({self.value.type}) has no .{name}", hint=hint)))
 
 
@@ -367,6 +388,7 @@ def unsupported(function: Any) -> NoReturn:
     near = _near(name, [full for full in known if full.rpartition(".")[0] == module.replace("numpy", "np")])
     near = near or _near(name, known)
     hint = f"near names that work: {', '.join(near)}" if near else "lilith.numpy.supported() names those that work"
+    hint = _replacement() or hint
     raise UnsupportedError(f"{module}.{name} is not supported on traced arrays", hint=hint)
 
 
@@ -410,10 +432,10 @@ def _operators() -> None:
         "le": np.less_equal,
         "gt": np.greater,
         "ge": np.greater_equal,
-        "eq": np.equal,
-        "ne": np.not_equal,
     }.items():
         setattr(Tracer, f"__{name}__", _binary(name, ufunc)[0])
+    Tracer.__eq__ = _equality("==", "eq", np.equal)  # type: ignore[method-assign]
+    Tracer.__ne__ = _equality("!=", "ne", np.not_equal)  # type: ignore[method-assign]
 
 
 def _inplace(symbol: str, forward: Callable[..., Any]) -> Callable[..., Any]:

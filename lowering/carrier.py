@@ -7,6 +7,7 @@ token: JAX keeps parameters alive in its caches, and must not keep our graphs.
 
 from __future__ import annotations
 
+import contextlib
 import dataclasses
 import functools
 import inspect
@@ -16,7 +17,7 @@ import re
 import threading
 import weakref
 from collections import OrderedDict
-from collections.abc import Callable, Sequence
+from collections.abc import Callable, Iterator, Sequence
 from typing import Any
 
 import jax
@@ -31,7 +32,8 @@ from jax.interpreters import batching as _batching
 from jaxlib.mlir import ir as _ir
 from jaxlib.mlir.dialects import func as _func
 
-from lilith.ir.type import TensorType
+from lilith.ir.type import DTYPES, TensorType
+from lowering.emit import element_type
 
 Array = jax.Array
 ArrayImpl = _ArrayImpl
@@ -41,6 +43,16 @@ block_until_ready = jax.block_until_ready
 enter_x64: Callable[[], Any] = functools.partial(_config.enable_x64.swap_local, True)
 """Turn on 64-bit types for this thread; returns what `leave_x64` needs to put things back."""
 leave_x64: Callable[[Any], None] = _config.enable_x64.set_local
+
+
+@contextlib.contextmanager
+def _x64() -> Iterator[None]:
+    """64-bit types for a block; where a microsecond counts, `enter_x64` and `leave_x64` do it by hand."""
+    previous = enter_x64()
+    try:
+        yield
+    finally:
+        leave_x64(previous)
 
 
 @dataclasses.dataclass(eq=False, weakref_slot=True, slots=True)
@@ -141,14 +153,7 @@ def _aval(type: Any) -> Any:
     return jax.core.ShapedArray(tuple(ranked.shape), _ELEMENTS[str(ranked.element_type)])
 
 
-def _elements() -> dict[str, np.dtype]:
-    from lilith.ir.type import DTYPES
-    from lowering.emit import element_type
-
-    return {element_type(dtype): dtype for dtype in DTYPES.values()}
-
-
-_ELEMENTS = _elements()
+_ELEMENTS = {element_type(dtype): dtype for dtype in DTYPES.values()}
 
 
 def _batch(args: Sequence[Any], dims: Sequence[Any], *, token: int) -> tuple[list[Any], list[int]]:
@@ -180,11 +185,8 @@ def bind(module: Module, args: Sequence[Any]) -> list[Any]:
         _bound.move_to_end(module.token)
         while len(_bound) > _BOUND_LIMIT:
             _bound.popitem(last=False)
-    previous = enter_x64()
-    try:
+    with _x64():
         return list(_primitive.bind(*args, token=module.token))
-    finally:
-        leave_x64(previous)
 
 
 class Loaded:
@@ -209,11 +211,8 @@ class Loaded:
         self.jitted = jitted = jax.jit(program, keep_unused=True)
 
         def call(*args: Any) -> list[Any]:
-            previous = enter_x64()
-            try:
+            with _x64():
                 return jitted(*args)
-            finally:
-                leave_x64(previous)
 
         self.call = call
 
@@ -232,20 +231,14 @@ def _signature(names: Sequence[str]) -> inspect.Signature:
 def lower_ahead(module: Module, types: Sequence[TensorType]) -> Any:
     """JAX's Lowered object of a module for arguments of these types; its `compile()` gives the Compiled one."""
     loaded = Loaded(module)
-    previous = enter_x64()
-    try:
+    with _x64():
         return loaded.jitted.lower(*[jax.ShapeDtypeStruct(t.shape, t.dtype) for t in types])
-    finally:
-        leave_x64(previous)
 
 
 def call_ahead(executable: Any, args: Sequence[Any]) -> list[Any]:
     """Call what `lower_ahead(...).compile()` gave."""
-    previous = enter_x64()
-    try:
+    with _x64():
         return executable(*args)
-    finally:
-        leave_x64(previous)
 
 
 _contexts = threading.local()
@@ -269,11 +262,8 @@ def pretty(text: str, locations: bool = False) -> str:
 
 def to_device(array: np.ndarray) -> Any:
     """A jax.Array of exactly this dtype on the default device."""
-    previous = enter_x64()
-    try:
+    with _x64():
         return jax.device_put(array)
-    finally:
-        leave_x64(previous)
 
 
 def x64_is_on() -> bool:

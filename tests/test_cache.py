@@ -390,9 +390,6 @@ def test_the_cache_is_bounded():
 
 
 def test_captured_arrays_are_not_kept_alive():
-    class Held(np.ndarray):
-        pass
-
     data = np.zeros(1000)
     dead = weakref.ref(holder := Scaler(data))
     grad(holder.loss, np.ones(1000))

@@ -163,12 +163,13 @@ class _Current(threading.local):
     builder: Builder | None = None
 
 
-_current = _Current()
+current = _Current()
+"""`current.builder`: the builder that primitives called in this thread write to, None outside of any."""
 
 
 def current_builder() -> Builder:
     """The builder that primitives called in this thread write to."""
-    builder = _current.builder
+    builder = current.builder
     if builder is None:
         raise RuntimeError("a primitive was called outside of a builder: call it in a traced function or a rule")
     return builder
@@ -190,12 +191,12 @@ class Builder:
         self._outer: list[Builder | None] = []
 
     def __enter__(self):
-        self._outer.append(_current.builder)
-        _current.builder = self
+        self._outer.append(current.builder)
+        current.builder = self
         return self
 
     def __exit__(self, *_: object) -> None:
-        _current.builder = self._outer.pop()
+        current.builder = self._outer.pop()
 
     def emit(self, primitive: Primitive, operands: tuple[Value, ...], params: dict[str, Any]) -> Any:
         """Record one node; returns its result, or a tuple of results where the primitive has several."""

@@ -16,7 +16,7 @@ from typing import Any, TypeVar
 
 import numpy as np
 
-from lilith.ir.graph import Value, _current
+from lilith.ir.graph import Value, current
 from lilith.ir.type import BFLOAT16, TensorType, dtype_name, is_supported, kind, result_dtype
 from lilith.ops import elementwise, shape
 from lilith.source import ArgumentError, DtypeError, NumberRangeError, ShapeError, TraceError, UnsupportedError
@@ -37,7 +37,7 @@ def lift(x: Any) -> Value:
         raise TraceError(
             "a list or tuple of traced arrays is not an array", hint="join them with np.stack([x, y]) or np.concatenate"
         )
-    return _current.builder.lift(x)  # type: ignore[union-attr]
+    return current.builder.lift(x)  # type: ignore[union-attr]
 
 
 def operand(x: Any) -> Any:
@@ -50,7 +50,7 @@ def operand(x: Any) -> Any:
             x = x[()]
         if isinstance(x, np.generic) and is_supported(x.dtype):
             return x
-    return _current.builder.lift(x)  # type: ignore[union-attr]
+    return current.builder.lift(x)  # type: ignore[union-attr]
 
 
 def type_of(x: Any) -> TensorType:
@@ -62,7 +62,7 @@ def type_of(x: Any) -> TensorType:
 
 def full(number: Any, shape_: Shape, dtype: np.dtype) -> Value:
     """A constant array, one node per trace however often it is asked for."""
-    constants = _current.builder.constant_cache  # type: ignore[union-attr]
+    constants = current.builder.constant_cache  # type: ignore[union-attr]
     # zeros have signs and NaN is not itself: both go by their text
     key = (number if number and number == number else str(number), shape_, dtype)
     found = constants.get(key)
@@ -130,7 +130,7 @@ def marked(value: Value, weak: bool) -> Value:
     type_ = value.type
     if type_.weak == weak:
         return value
-    nodes = _current.builder.nodes  # type: ignore[union-attr]
+    nodes = current.builder.nodes  # type: ignore[union-attr]
     node = nodes[-1] if nodes else None
     if node is None or value not in node.results or node.primitive is shape.fill:
         value = elementwise.convert(value, dtype=type_.dtype)
@@ -276,7 +276,7 @@ def normalize_axes(axis: Any, ndim: int, name: str) -> Shape:
 def wrap(x: Any) -> Any:
     """Values as tracers, also in lists and (named) tuples; results of NumPy functions are never weak."""
     if type(x) is Value:
-        return Tracer(marked(x, False) if x.type.weak else x, _current.builder)
+        return Tracer(marked(x, False) if x.type.weak else x, current.builder)
     if isinstance(x, list):
         return [wrap(item) for item in x]
     if isinstance(x, tuple):

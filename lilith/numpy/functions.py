@@ -19,6 +19,7 @@ from lilith.numpy.core import (
     full,
     implements,
     lift,
+    marked,
     normalize_axis,
     operand,
     promote,
@@ -52,7 +53,14 @@ def where(condition: Any, x: Any = None, y: Any = None, /) -> Value:
     p, a, b = operand(condition), operand(x), operand(y)
     dtype = result_type(a, b)
     common = broadcast_shapes("where", [type_of(v) for v in (p, a, b)])
-    return elementwise.select(adapt(p, _BOOL, common), adapt(a, dtype, common), adapt(b, dtype, common))
+    a, b = [adapt(_wrapped(v, dtype), dtype, common) for v in (a, b)]
+    return elementwise.select(adapt(p, _BOOL, common), a, b)
+
+
+def _wrapped(x: Any, dtype: np.dtype) -> Any:
+    """A Python int as np.where casts it: modulo 2ⁿ where n bits do not hold it."""
+    fits = type(x) is int and kind(dtype) in "iu" and -(2**63) <= x < 2**63
+    return int(np.int64(x).astype(dtype)) if fits else x
 
 
 @implements(np.select)
@@ -75,12 +83,14 @@ def clip(
     """numpy.clip: the smaller of a_max and the larger of a_min and a; at a bound the slope is 1/2."""
     low = min if a_min is NOT_GIVEN else a_min
     high = max if a_max is NOT_GIVEN else a_max
-    x = operand(a)
-    if low is not NOT_GIVEN and low is not None:
+    x = marked(lift(a), False)
+    limits = np.iinfo(x.dtype) if kind(x.dtype) in "iu" else None
+    # Python ints that bound nothing need not fit the dtype
+    if low is not NOT_GIVEN and low is not None and not (limits and type(low) is int and low <= limits.min):
         x = ufuncs.maximum(x, low)
-    if high is not NOT_GIVEN and high is not None:
+    if high is not NOT_GIVEN and high is not None and not (limits and type(high) is int and high >= limits.max):
         x = ufuncs.minimum(x, high)
-    return lift(x)
+    return x
 
 
 # ---- rounding and conversion --------------------------------------------------------------------------------------

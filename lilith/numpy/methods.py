@@ -16,12 +16,11 @@ from lilith.numpy.core import (
     full,
     is_default,
     lift,
-    normalize_axes,
     normalize_axis,
     raise_unsupported,
     wrap,
 )
-from lilith.numpy.reductions import BOOL, NOT_GIVEN, edge, kept, masked, running_sum, scanned, sum_dtype
+from lilith.numpy.reductions import BOOL, NOT_GIVEN, edge, kept, masked, reduced_axes, running_sum, scanned, sum_dtype
 from lilith.numpy.shaping import squeeze
 from lilith.numpy.ufunc import resolve
 from lilith.ops import reduction, shape
@@ -65,7 +64,7 @@ _reduce_method(np.logical_or, reductions.any, takes=("keepdims", "where"))
 def _bitwise(primitive: Any, neutral: int) -> Callable[..., Value]:
     def rule(a: Any, axis: Any = None, keepdims: Any = False, where: Any = True) -> Value:
         x = masked(lift(a), where, neutral if kind(lift(a).dtype) == "i" else edge(lift(a).dtype, not neutral))
-        axes = normalize_axes(axis, x.ndim, "reduce")
+        axes = reduced_axes(axis, x.ndim, "reduce")
         return kept(x, axes, primitive(x, axes=axes), keepdims)
 
     return rule
@@ -76,7 +75,7 @@ def _folding(ufunc: ufuncs.Ufunc) -> Callable[..., Value]:
 
     def rule(a: Any, axis: Any = None, keepdims: Any = False) -> Value:
         x = lift(a)
-        axes = normalize_axes(axis, x.ndim, f"{ufunc.name}.reduce")
+        axes = reduced_axes(axis, x.ndim, f"{ufunc.name}.reduce")
         # one element is no ufunc's work, but has the dtype of its results
         x = convert(x, resolve(ufunc.ufunc, (x.type, x.type), None)[1][0])
         if 0 in [x.shape[place] for place in axes]:

@@ -25,6 +25,7 @@ from lilith.numpy.core import (
     normalize_axis,
     operand,
 )
+from lilith.numpy.shaping import transposed
 from lilith.ops import elementwise, reduction, shape
 from lilith.source import DtypeError, ShapeError
 
@@ -37,6 +38,15 @@ def kept(x: Value, axes: Shape, y: Value, keepdims: Any) -> Value:
     if keepdims is NOT_GIVEN or not keepdims:
         return y
     return shape.reshape(y, shape=tuple([1 if a in axes else n for a, n in enumerate(x.shape)]))
+
+
+def reduced_axes(axis: Any, ndim: int, name: str) -> Shape:
+    """The axes that a ufunc's reduction removes; of a 0-d array axis 0 and axis -1 are none, as in NumPy."""
+    return () if _of_scalar(axis, ndim) else normalize_axes(axis, ndim, name)
+
+
+def _of_scalar(axis: Any, ndim: int) -> bool:
+    return ndim == 0 and isinstance(axis, int | np.integer) and -1 <= axis <= 0
 
 
 def sum_dtype(dtype: np.dtype) -> np.dtype:
@@ -80,7 +90,7 @@ def sum(
     """numpy.sum."""
     x = lift(a)
     x = masked(convert(x, sum_dtype(x.dtype) if dtype is None else dtype_of(dtype)), where, 0)
-    axes = normalize_axes(axis, x.ndim, "sum")
+    axes = reduced_axes(axis, x.ndim, "sum")
     y = _folded(reduction.reduce_sum, x, axes) if kind(x.dtype) != "b" else reduction.reduce_or(x, axes=axes)
     return kept(x, axes, _with_initial(y, initial, ufuncs.add), keepdims)
 
@@ -97,7 +107,7 @@ def prod(
     """numpy.prod."""
     x = lift(a)
     x = masked(convert(x, sum_dtype(x.dtype) if dtype is None else dtype_of(dtype)), where, 1)
-    axes = normalize_axes(axis, x.ndim, "prod")
+    axes = reduced_axes(axis, x.ndim, "prod")
     y = _folded(reduction.reduce_prod, x, axes) if kind(x.dtype) != "b" else reduction.reduce_and(x, axes=axes)
     return kept(x, axes, _with_initial(y, initial, ufuncs.multiply), keepdims)
 
@@ -113,7 +123,7 @@ def _extreme(name: str, primitive: Any, ufunc: ufuncs.Ufunc, low: bool) -> Calla
             if initial is NOT_GIVEN:
                 raise ShapeError(f"{name}: where= needs initial=", hint=f"np.{name}(x, where=mask, initial=value)")
             x = masked(x, where, edge(x.dtype, low))
-        axes = normalize_axes(axis, x.ndim, name)
+        axes = reduced_axes(axis, x.ndim, name)
         if initial is not NOT_GIVEN and math.prod([x.shape[a] for a in axes]) == 0:
             y = fill_like(lift(np.empty(tuple([n for a, n in enumerate(x.shape) if a not in axes]), x.dtype)), 0)
             return kept(x, axes, adapt(operand(initial), x.dtype, y.shape), keepdims)
@@ -149,7 +159,7 @@ def ptp(a: Any, axis: Any = None, keepdims: Any = NOT_GIVEN) -> Value:
 def _logical(name: str, primitive: Any, neutral: bool) -> Callable[..., Value]:
     def rule(a: Any, axis: Any = None, keepdims: Any = NOT_GIVEN, where: Any = NOT_GIVEN) -> Value:
         x = masked(convert(lift(a), BOOL), where, neutral)
-        axes = normalize_axes(axis, x.ndim, name)
+        axes = reduced_axes(axis, x.ndim, name)
         return kept(x, axes, primitive(x, axes=axes), keepdims)
 
     rule.__name__, rule.__doc__ = name, f"numpy.{name}."
@@ -234,9 +244,14 @@ def _spread(name: str, root: Callable[[Value], Value]) -> Callable[..., Value]:
     ) -> Value:
         x = lift(a)
         wide, result = _mean_dtypes(x, dtype)
+        if kind(x.dtype) == "c" and kind(result) != "c":
+            raise DtypeError(
+                f"{name}: dtype={result} would cut off the imaginary part of {x.type}",
+                hint="leave dtype= out for a real result, or give a complex dtype",
+            )
         axes = normalize_axes(axis, x.ndim, name)
         y = _variance(convert(x, wide), axes, ddof if correction is NOT_GIVEN else correction, where, mean)
-        return kept(x, axes, convert(root(y), real_dtype(result)), keepdims)
+        return kept(x, axes, convert(root(y), real_dtype(result) if dtype is None else result), keepdims)
 
     rule.__name__, rule.__doc__ = name, f"numpy.{name}."
     return rule
@@ -257,10 +272,13 @@ def average(a: Any, axis: Any = None, weights: Any = None, returned: bool = Fals
         return (y, total) if returned else y
     w = lift(weights)
     if w.shape != x.shape:
-        if axis is None or w.shape != tuple([x.shape[a] for a in axes]):
+        # the axes of the weights follow axis= as it is written
+        written = [normalize_axis(a, x.ndim, "average") for a in (axis if isinstance(axis, list | tuple) else axes)]
+        if axis is None or w.shape != tuple([x.shape[a] for a in written]):
             raise ShapeError(
                 f"average: weights {w.type} do not fit {x.type} along axis {axis}", hint="one weight per element"
             )
+        w = transposed(w, tuple([written.index(a) for a in axes]))
         w = shape.broadcast_in_dim(w, shape=x.shape, axes=axes)
     product = ufuncs.multiply(x, w)
     if kind(product.dtype) in "biu":
@@ -297,18 +315,24 @@ def nanmean(a: Any, axis: Any = None, dtype: Any = None, keepdims: Any = NOT_GIV
     return mean(a, axis, dtype, keepdims, where=_without_nan(a, 0)[1])
 
 
-@implements(np.nanvar)
-def nanvar(a: Any, axis: Any = None, dtype: Any = None, ddof: Any = 0, keepdims: Any = NOT_GIVEN) -> Value:
-    """numpy.nanvar."""
-    x, mask = _without_nan(a, 0)
-    return var(x, axis, dtype, ddof, keepdims, where=mask)
+def _nan_spread(name: str, function: Callable[..., Value]) -> Callable[..., Value]:
+    """NaN where there are not more than ddof numbers."""
+
+    def rule(a: Any, axis: Any = None, dtype: Any = None, ddof: Any = 0, keepdims: Any = NOT_GIVEN) -> Value:
+        x = lift(a)
+        if kind(x.dtype) in "biu":
+            return function(x, axis, dtype, ddof, keepdims)
+        filled, mask = _without_nan(x, 0)
+        y = function(filled, axis, dtype, ddof, keepdims, where=mask)
+        few = ufuncs.less_equal(sum(mask, axis, keepdims=keepdims), ddof)
+        return elementwise.select(few, fill_like(y, np.nan), y)
+
+    rule.__name__, rule.__doc__ = name, f"numpy.{name}."
+    return rule
 
 
-@implements(np.nanstd)
-def nanstd(a: Any, axis: Any = None, dtype: Any = None, ddof: Any = 0, keepdims: Any = NOT_GIVEN) -> Value:
-    """numpy.nanstd."""
-    x, mask = _without_nan(a, 0)
-    return std(x, axis, dtype, ddof, keepdims, where=mask)
+nanvar = implements(np.nanvar)(_nan_spread("nanvar", var))
+nanstd = implements(np.nanstd)(_nan_spread("nanstd", std))
 
 
 def _nan_extreme(name: str, function: Callable[..., Value], low: bool) -> Callable[..., Value]:
@@ -335,7 +359,7 @@ nanmin = implements(np.nanmin)(_nan_extreme("nanmin", min, False))
 def _position(name: str, primitive: Any) -> Callable[..., Value]:
     def rule(a: Any, axis: Any = None, *, keepdims: Any = NOT_GIVEN) -> Value:
         x = lift(a)
-        if axis is None:
+        if axis is None or _of_scalar(axis, x.ndim):
             flat = shape.reshape(x, shape=(x.type.size,))
             return kept(x, tuple(range(x.ndim)), primitive(flat, axis=0), keepdims)
         place = normalize_axis(axis, x.ndim, name)
@@ -378,7 +402,7 @@ def running_product(x: Value, axis: int) -> Value:
 def _cumulative(name: str, running: Callable[[Value, int], Value]) -> Callable[..., Value]:
     def rule(a: Any, axis: Any = None, dtype: Any = None) -> Value:
         x = lift(a)
-        if axis is None:
+        if axis is None or _of_scalar(axis, x.ndim):
             x, axis = shape.reshape(x, shape=(x.type.size,)), 0
         x = convert(x, sum_dtype(x.dtype) if dtype is None else dtype_of(dtype))
         return running(x, normalize_axis(axis, x.ndim, name))

@@ -16,7 +16,7 @@ import scipy.special
 from lilith.ir.graph import Value, current_builder, fill_like
 from lilith.ir.primitive import ZERO, NoGradient, Primitive, per_operand, primitive
 from lilith.ir.type import TensorType, dtype_name, kind, real_dtype
-from lilith.source import DtypeError, ShapeError
+from lilith.source import DtypeError, GradientError, ShapeError
 
 INTEGER = "iu"
 FLOATING = "f"
@@ -342,8 +342,6 @@ polygamma: Primitive = binary(
 
 
 def _raise_no_gradient(reason: str) -> None:
-    from lilith.source import GradientError
-
     raise GradientError(reason, hint="lilith.stop_gradient(n) if it is a constant")
 
 
