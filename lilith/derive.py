@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import copy
 from collections.abc import Callable, Sequence
 from typing import Any, NamedTuple
 
@@ -11,7 +12,7 @@ from lilith import tree
 from lilith.captures import Captures, content_scan, substitute
 from lilith.ir.graph import Graph, Source, Value, fill_like
 from lilith.ir.type import TensorType, dtype_name, is_inexact, kind
-from lilith.randomness import GENERATORS, without_randomness
+from lilith.randomness import ENTROPY, GENERATORS, refuse_entropy, without_randomness
 from lilith.result import GradResult, Labels
 from lilith.signature import (
     STATIC,
@@ -85,9 +86,9 @@ class Derivation(NamedTuple):
         """The user's result from the graph's outputs: `value`, or `(value, GradResult)` for a gradient."""
         if self.value_structure is LEAF:
             (leaf,) = self.value_leaves
-            value = outputs[leaf.output] if leaf.__class__ is Traced else leaf
+            value = outputs[leaf.output] if leaf.__class__ is Traced else _unshared(leaf)
         else:
-            leaves = [outputs[x.output] if isinstance(x, Traced) else x for x in self.value_leaves]
+            leaves = [outputs[x.output] if isinstance(x, Traced) else _unshared(x) for x in self.value_leaves]
             value = tree.unflatten(self.value_structure, leaves)
         if self.labels is None:
             return value
@@ -100,6 +101,11 @@ class Derivation(NamedTuple):
             return None
         structure, indices = entry
         return tree.unflatten(structure, [None if i is None else outputs[i] for i in indices])
+
+
+def _unshared(x: Any) -> Any:
+    """A static result: mutable ones are copied, for the next call gets it too."""
+    return copy.copy(x) if isinstance(x, (set, bytearray)) else x
 
 
 def record(
@@ -130,7 +136,13 @@ def record(
     name = function_name(f)
     values = [leaf.value for leaf in dynamic] + list(captures.leaves) if concrete else None
     generators, _ = hidden_state(arguments, captures)
-    recorded = without_randomness(lambda: trace_call(run, types, names, name, values), generators, name, definition(f))
+
+    def recorded_once() -> Recorded:
+        return trace_call(run, types, names, name, values)
+
+    recorded = without_randomness(recorded_once, generators, name, definition(f))
+    if not ENTROPY.isdisjoint(captures.mentions):
+        refuse_entropy(recorded, recorded_once(), name, definition(f))
     if not captures.whole and any(isinstance(leaf, Traced) and leaf.constant for leaf in recorded.leaves):
         raise NeedsContent(None, whole=True)
     return recorded

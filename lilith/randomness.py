@@ -10,8 +10,9 @@ from typing import Any
 
 import numpy as np
 
-from lilith.ir.graph import Source
+from lilith.ir.graph import Literal, Source
 from lilith.source import RandomnessError
+from lilith.trace import Recorded
 
 _HINT = (
     "draw the numbers outside and pass them as an argument, or keep the generator out of the function: the compiled "
@@ -20,6 +21,13 @@ _HINT = (
 
 
 GENERATORS = (np.random.Generator, np.random.RandomState, np.random.BitGenerator, random.Random)
+
+
+ENTROPY = frozenset(
+    "SeedSequence RandomState SystemRandom default_rng getrandbits randbits randbelow random_raw token_bytes urandom "
+    "uuid1 uuid4 MT19937 PCG64 Philox SFC64 Random".split()
+)
+"""Names of what can draw from the operating system: a generator made without a seed is another one in every call."""
 
 
 def _get(generator: Any) -> Any:
@@ -107,3 +115,20 @@ def without_randomness(run: Callable[[], Any], generators: Sequence[Any], functi
             f"{function} draws random numbers ({names}) while it is traced", hint=_HINT, source=source
         )
     return result
+
+
+def refuse_entropy(first: Recorded, second: Recorded, function: str, source: Source | None) -> None:
+    """A RandomnessError if two traces of one function differ: a generator without a seed was made inside of it."""
+    if _content(first) != _content(second):
+        raise RandomnessError(
+            f"{function} draws random numbers from a generator that it makes itself", hint=_HINT, source=source
+        )
+
+
+def _content(recorded: Recorded) -> list[tuple]:
+    """All constants of a trace, NaN being equal to itself."""
+    nodes = [
+        (node.primitive.name, {k: v.key if isinstance(v, Literal) else repr(v) for k, v in node.params.items()})
+        for node in recorded.graph.nodes
+    ]
+    return [*nodes, *((array.shape, array.tobytes()) for array in recorded.hoisted)]

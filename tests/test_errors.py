@@ -185,6 +185,18 @@ def test_randomness_that_comes_as_an_argument():
     fails(lilith.RandomnessError, "Generator", lambda x, h: np.sum(x) * h(), X, np.random.default_rng(0).random)
 
 
+def test_generators_made_inside_of_the_function():
+    for f in (
+        lambda x: np.sum(x * np.random.default_rng().normal(size=3)),
+        lambda x: np.sum(x) * random.Random().random(),
+        lambda x: np.sum(x) * np.random.RandomState().rand(),
+        lambda x: np.sum(x * np.random.default_rng().normal(size=(300, 3))),
+    ):
+        fails(lilith.RandomnessError, "makes itself", f, X)
+    seeded = lambda x: np.sum(x * np.random.default_rng(0).normal(size=3))  # noqa: E731
+    assert grad(seeded, X)[0] == seeded(X)
+
+
 def test_results_that_are_no_numbers():
     fails(lilith.GradientError, "returns NoneType None", lambda x: None, X, hint="floating")
     fails(lilith.GradientError, "returns str 'a'", lambda x: "a", X)

@@ -311,6 +311,12 @@ def test_stop_gradient():
 # ---- nesting -----------------------------------------------------------------------------------------------
 
 
+def test_static_results_are_not_shared_between_calls():
+    f = jit(lambda x: (x, {1, 2}))
+    f(1.0)[1].add(99)
+    assert f(1.0)[1] == {1, 2}
+
+
 def test_grad_of_grad_to_any_order():
     def derivative(f):
         return lambda x: grad(f, x)[1][0]

@@ -1041,7 +1041,10 @@ CORNERS: dict[str, tuple[Callable[..., Any], tuple[Any, ...]]] = {
     "nanvar of few": (lambda x: [np.nanvar(x, axis=1, ddof=d) for d in (0, 1, 2)], (HOLES,)),
     "nanstd of few": (lambda x: [np.nanstd(x, ddof=d, keepdims=True) for d in (2, 3, 4)], (HOLES,)),
     "nanvar of few ints": (lambda x: [np.nanvar(x, ddof=2), np.nanvar(x, ddof=9)], (np.array([1, 2]),)),
-    "complex log": (lambda z: [np.log2(z), np.log10(z)], (np.array([0j, complex(-0.0, -0.0), 1, 3 - 1j, np.inf]),)),
+    "complex log": (
+        lambda z: [part for f in (np.log2, np.log10) for part in (f(z).real, f(z).imag)],
+        (np.array([0j, complex(-0.0, -0.0), 1, 3 - 1j, np.inf]),),
+    ),
     "reduction of a scalar": (
         lambda x: [
             *[f.reduce(x, axis=a) for f in (np.add, np.multiply, np.maximum, np.hypot) for a in (0, -1)],

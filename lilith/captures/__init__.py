@@ -29,9 +29,10 @@ class Captures:
         generators: random generators that can be reached.
         opaque: names of what may change unseen, such as iterators and files.
         whole: every object was read with all its attributes.
+        mentions: the names that the reachable code uses: attributes, globals.
     """
 
-    __slots__ = ("_walk", "generators", "key", "leaves", "names", "opaque", "plan", "whole")
+    __slots__ = ("_walk", "generators", "key", "leaves", "mentions", "names", "opaque", "plan", "whole")
 
     def __init__(self, walk: Walk):
         self._walk = walk
@@ -42,6 +43,9 @@ class Captures:
         self.opaque = walk.opaque
         self.whole = all(node.whole for node in walk.nodes)
         self.plan = Plan(walk)
+        self.mentions = {name for name, _ in walk.names} | {
+            edge.key for edge in walk.edges if isinstance(edge.key, str)
+        }
 
     def describe(self) -> str:
         """The static values, as text: `n=3, mode='fast', helper=<function helper>`."""

@@ -46,7 +46,7 @@ def reduced_axes(axis: Any, ndim: int, name: str) -> Shape:
 
 
 def _of_scalar(axis: Any, ndim: int) -> bool:
-    return ndim == 0 and isinstance(axis, int | np.integer) and -1 <= axis <= 0
+    return ndim == 0 and isinstance(axis, int | np.integer) and int(axis) in (-1, 0)
 
 
 def sum_dtype(dtype: np.dtype) -> np.dtype:
