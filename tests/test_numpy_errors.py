@@ -1,0 +1,81 @@
+"""What lilith.numpy refuses, and how it says so."""
+
+from __future__ import annotations
+
+from collections.abc import Callable
+from typing import Any
+
+import numpy as np
+import pytest
+
+from lilith.source import ArgumentError, DtypeError, LilithError, ShapeError, TraceError, UnsupportedError
+from tests.agreement import (
+    V,
+    traced,
+)
+
+# ---- errors -------------------------------------------------------------------------------------------------------
+
+ERRORS: dict[str, tuple[Callable[[Any], Any], type[Exception], str]] = {
+    "broadcast": (lambda x: x + np.ones(3), ShapeError, r"add: f64\[4\] and f64\[3\] do not broadcast"),
+    "matmul": (lambda x: x @ np.ones(3), ShapeError, "matmul: .* do not fit"),
+    "reshape": (lambda x: x.reshape(3, -1), ShapeError, "reshape"),
+    "concatenate": (lambda x: np.concatenate([x, np.ones((2, 2))]), ShapeError, "concatenate"),
+    "stack": (lambda x: np.stack([x, x[:2]]), ShapeError, "stack"),
+    "axis": (lambda x: x.sum(axis=3), ShapeError, "axis 3 is out of bounds"),
+    "axis twice": (lambda x: x.sum(axis=(0, 0)), ShapeError, "twice"),
+    "out": (lambda x: np.add(x, x, out=np.ones(4)), TraceError, "cannot be written"),
+    "sum out": (lambda x: np.sum(x, out=np.ones(())), TraceError, "cannot be written"),
+    "where option": (lambda x: np.add(x, x, where=np.ones(4, bool)), UnsupportedError, "where="),
+    "casting": (lambda x: np.add(x, x, casting="unsafe"), UnsupportedError, "casting="),
+    "argument": (lambda x: np.sum(x, axes=1), TypeError, "axes"),
+    "method argument": (lambda x: x.sum(axes=1), ArgumentError, "np.sum: .*'axes'"),
+    "missing argument": (lambda x: x.swapaxes(0), ArgumentError, "axis2"),
+    "sum of a list": (lambda x: np.sum([x[0], x[1]]), TraceError, "np.stack"),
+    "np.array": (lambda x: np.array([x[0], x[1]]), TraceError, "np.stack"),
+    "list operand": (lambda x: x * [x[0], 1, 2, 3], TraceError, "np.stack|stack"),
+    "object array": (lambda x: x + np.array([None] * 4), DtypeError, "object"),
+    "string": (lambda x: np.add(x, "a"), TraceError, "str"),
+    "unknown": (lambda x: np.fft.fft(x), UnsupportedError, "fft"),
+    "unknown function": (lambda x: np.percentile(x, 50), UnsupportedError, "percentile"),
+    "near name": (lambda x: np.nancumsum(x), UnsupportedError, "cumsum"),
+    "where alone": (lambda x: np.where(x > 0), UnsupportedError, "np.where"),
+    "kind": (lambda x: x & 1, DtypeError, "bitwise_and"),
+    "bool subtract": (lambda x: (x > 0) - (x > 1), DtypeError, "subtract"),
+    "shape": (lambda x: x.reshape(2.5), ArgumentError, "int"),
+    "traced shape": (lambda x: np.reshape(x, (x[0], 2)), TypeError, "static"),
+    "dtype": (lambda x: x.astype("U3"), DtypeError, "cannot be traced"),
+    "longdouble": (lambda x: x + np.longdouble(1), DtypeError, "longdouble"),
+    "branch": (lambda x: x if x.sum() > 0 else -x, TraceError, "np.where"),
+    "matrix norm": (lambda x: np.linalg.norm(x[None], 2), UnsupportedError, "ord"),
+    "einsum size": (lambda x: np.einsum("i,i", x, np.ones(3)), ShapeError, "einsum"),
+    "einsum form": (lambda x: np.einsum("i->ij", x), LilithError, "einsum"),
+    "order K": (lambda x: np.ravel(x, order="K"), UnsupportedError, "order='K'.*\n.*\n.*order='C'"),
+    "order A": (lambda x: x.reshape(2, 2, order="A"), UnsupportedError, "order='A'"),
+    "flatten K": (lambda x: x.flatten("K"), UnsupportedError, "order='K'"),
+    "order Z": (lambda x: x.ravel("Z"), ArgumentError, "order must be"),
+    "rollaxis": (lambda x: np.rollaxis(x, 0, 2), ShapeError, "start 2"),
+    "var dtype": (lambda x: np.var(x + 1j, dtype=float), DtypeError, "imaginary"),
+    "scalar axis": (lambda x: np.add.reduce(x[0], axis=1), ShapeError, "axis 1"),
+    "clip": (lambda x: np.clip(x.astype(np.uint8), -5, -1), OverflowError, "-1 does not fit"),
+    "where": (lambda x: np.where(x > 0, 2**70, x.astype(np.uint8)), OverflowError, "does not fit"),
+    "== None": (lambda x: x == None, DtypeError, "with None\n.*\n.*x is None"),  # noqa: E711
+    "!= None": (lambda x: x != None, DtypeError, "x is not None"),  # noqa: E711
+    "== str": (lambda x: x == "a", DtypeError, "with 'a'"),
+    "!= bytes": (lambda x: b"a" != x, DtypeError, "with b'a'"),
+    "ptp": (lambda x: x.ptp(), AttributeError, r"call np\.ptp\(x\)"),
+    "reduce": (lambda x: np.subtract.reduce(x), UnsupportedError, "subtract.reduce"),
+}
+
+
+@pytest.mark.parametrize("name", ERRORS)
+def test_error(name: str) -> None:
+    f, kind, text = ERRORS[name]
+    with pytest.raises(kind, match=text):
+        traced(f, V)
+
+
+def test_errors_name_the_line() -> None:
+    with pytest.raises(ShapeError) as caught:
+        traced(lambda x: x + np.ones(3), V)
+    assert "test_numpy.py" in str(caught.value) and "hint:" in str(caught.value)
