@@ -78,4 +78,4 @@ def test_error(name: str) -> None:
 def test_errors_name_the_line() -> None:
     with pytest.raises(ShapeError) as caught:
         traced(lambda x: x + np.ones(3), V)
-    assert "test_numpy.py" in str(caught.value) and "hint:" in str(caught.value)
+    assert "test_numpy_errors.py" in str(caught.value) and "hint:" in str(caught.value)
