@@ -17,7 +17,7 @@ from lilith.derive import LEAF, Derivation
 from lilith.result import GradResult
 from lilith.signature import is_plain, is_static
 from lilith.trace import Traced
-from lowering.carrier import ArrayImpl, enter_x64, leave_x64
+from lowering.carrier import ArrayImpl, set_x64, swap_x64
 from lowering.runtime import JAX, PYTHON, SCALAR
 
 MISS: Any = object()
@@ -28,7 +28,7 @@ class Layout(NamedTuple):
     """How a program is called.
 
     Attributes:
-        jitted: the compiled program, to be called in the scope of `carrier.enter_x64`.
+        jitted: the compiled program, to be called between `carrier.swap_x64(True)` and `set_x64`.
         groups: which leaves are joined to one input each; those inputs come first (`transform.pack.pack_inputs`).
         constants: further inputs, after the leaves.
         places: of each of the graph's outputs, in which of the program's outputs it is and from which element on (None:
@@ -56,8 +56,8 @@ class _Writer:
             "asarray": np.asarray,
             "concatenate": np.concatenate,
             "GradResult": GradResult,
-            "enter_x64": enter_x64,
-            "leave_x64": leave_x64,
+            "swap_x64": swap_x64,
+            "set_x64": set_x64,
         }
 
     def name(self, value: Any) -> str:
@@ -79,13 +79,18 @@ class _Writer:
     def check(self, x: str, example: Any) -> None:
         """Leave with MISS unless x has the example's class, and its shape and dtype, or its value if it is static."""
         cls = self.name(type(example))
-        if type(example) in (np.ndarray, ArrayImpl):
-            shape, dtype = self.name(example.shape), self.name(np.dtype(example.dtype))
-            # a jax.Array's own shape and dtype are Python properties that look at its aval
-            t = f"{x}.aval" if type(example) is ArrayImpl else x
+        if type(example) is ArrayImpl:
+            # its own shape and dtype are Python properties; results of one program share their aval
+            aval, shape, dtype = map(self.name, (example.aval, example.shape, example.dtype))
             self.line(
-                f"if {x}.__class__ is not {cls} or {t}.shape != {shape} or "
-                f"({t}.dtype is not {dtype} and {t}.dtype != {dtype}): return MISS"
+                f"if {x}.__class__ is not {cls} or ({x}.aval is not {aval} and "
+                f"({x}.aval.shape != {shape} or {x}.aval.dtype != {dtype})): return MISS"
+            )
+        elif type(example) is np.ndarray:
+            shape, dtype = self.name(example.shape), self.name(example.dtype)
+            self.line(
+                f"if {x}.__class__ is not {cls} or {x}.shape != {shape} or "
+                f"({x}.dtype is not {dtype} and {x}.dtype != {dtype}): return MISS"
             )
         elif is_static(example):
             self.line(f"if {x}.__class__ is not {cls} or {x} != {self.name(example)}: return MISS")
@@ -95,11 +100,11 @@ class _Writer:
     def call(self, names: Sequence[str], leaves: Sequence[Any], more: str = "") -> list[str]:
         """Call the program on leaves of these names; returns the graph's outputs as expressions."""
         inputs = ", ".join([*self._inputs(names, leaves), *([more] if more else [])])
-        self.line("previous = enter_x64()")
+        self.line("previous = swap_x64(True)")
         self.line("try:")
         self.line(f"    outputs = {self.name(self.layout.jitted)}({inputs})")
         self.line("finally:")
-        self.line("    leave_x64(previous)")
+        self.line("    set_x64(previous)")
         if self.layout.wait is not None:
             self.line(f"{self.name(self.layout.wait)}(outputs)")
         return self._outputs()

@@ -9,7 +9,6 @@ from __future__ import annotations
 
 import contextlib
 import dataclasses
-import functools
 import inspect
 import itertools
 import keyword
@@ -40,19 +39,19 @@ ArrayImpl = _ArrayImpl
 JaxTracer = jax.core.Tracer
 block_until_ready = jax.block_until_ready
 
-enter_x64: Callable[[], Any] = functools.partial(_config.enable_x64.swap_local, True)
-"""Turn on 64-bit types for this thread; returns what `leave_x64` needs to put things back."""
-leave_x64: Callable[[Any], None] = _config.enable_x64.set_local
+swap_x64: Callable[[bool], Any] = _config.enable_x64.swap_local
+"""Turn 64-bit types on or off for this thread; returns what `set_x64` needs to put things back."""
+set_x64: Callable[[Any], None] = _config.enable_x64.set_local
 
 
 @contextlib.contextmanager
 def _x64() -> Iterator[None]:
-    """64-bit types for a block; where a microsecond counts, `enter_x64` and `leave_x64` do it by hand."""
-    previous = enter_x64()
+    """64-bit types for a block; where a microsecond counts, `swap_x64` and `set_x64` do it by hand."""
+    previous = swap_x64(True)
     try:
         yield
     finally:
-        leave_x64(previous)
+        set_x64(previous)
 
 
 @dataclasses.dataclass(eq=False, weakref_slot=True, slots=True)
