@@ -58,7 +58,7 @@ ERRORS: dict[str, tuple[Callable[[Any], Any], type[Exception], str]] = {
     "var dtype": (lambda x: np.var(x + 1j, dtype=float), DtypeError, "imaginary"),
     "scalar axis": (lambda x: np.add.reduce(x[0], axis=1), ShapeError, "axis 1"),
     "clip": (lambda x: np.clip(x.astype(np.uint8), -5, -1), OverflowError, "-1 does not fit"),
-    "where": (lambda x: np.where(x > 0, 2**70, x.astype(np.uint8)), OverflowError, "does not fit"),
+    "where": (lambda x: np.where(x > 0, 300, x.astype(np.uint8)), OverflowError, "does not fit"),
     "== None": (lambda x: x == None, DtypeError, "with None\n.*\n.*x is None"),  # noqa: E711
     "!= None": (lambda x: x != None, DtypeError, "x is not None"),  # noqa: E711
     "== str": (lambda x: x == "a", DtypeError, "with 'a'"),

@@ -396,7 +396,7 @@ CORNERS: dict[str, tuple[Callable[..., Any], tuple[Any, ...]]] = {
         (SMALL,),
     ),
     "where": (
-        lambda x: [np.where(CHOSEN, 300, x), np.where(CHOSEN, x, -1), np.where(CHOSEN, np.int64(300), x)], (SMALL,)
+        lambda x: [np.where(CHOSEN, 200, x), np.where(CHOSEN, x, 1), np.where(CHOSEN, np.int64(300), x)], (SMALL,)
     ),
     "tensordot": (
         lambda x, y: [np.linalg.tensordot(x, y), np.linalg.tensordot(x, y, axes=([0], [1]))],

@@ -44,7 +44,7 @@ _BOOL = np.dtype(bool)
 
 @implements(np.where)
 def where(condition: Any, x: Any = None, y: Any = None, /) -> Value:
-    """numpy.where with three arguments."""
+    """numpy.where with three arguments. A Python int that does not fit is an error, as in NumPy 2.5 (older ones wrap)."""
     if x is None or y is None:
         raise UnsupportedError(
             "np.where(condition) alone gives positions, whose number is not known while tracing",
@@ -53,14 +53,8 @@ def where(condition: Any, x: Any = None, y: Any = None, /) -> Value:
     p, a, b = operand(condition), operand(x), operand(y)
     dtype = result_type(a, b)
     common = broadcast_shapes("where", [type_of(v) for v in (p, a, b)])
-    a, b = [adapt(_wrapped(v, dtype), dtype, common) for v in (a, b)]
+    a, b = [adapt(v, dtype, common) for v in (a, b)]
     return elementwise.select(adapt(p, _BOOL, common), a, b)
-
-
-def _wrapped(x: Any, dtype: np.dtype) -> Any:
-    """A Python int as np.where casts it: modulo 2ⁿ where n bits do not hold it."""
-    fits = type(x) is int and kind(dtype) in "iu" and -(2**63) <= x < 2**63
-    return int(np.int64(x).astype(dtype)) if fits else x
 
 
 @implements(np.select)
