@@ -44,7 +44,7 @@ _BOOL = np.dtype(bool)
 
 @implements(np.where)
 def where(condition: Any, x: Any = None, y: Any = None, /) -> Value:
-    """numpy.where with three arguments. A Python int that does not fit is an error, as in NumPy 2.5 (older ones wrap)."""
+    """numpy.where with three arguments. A Python int that does not fit is an error, as in NumPy 2.5."""
     if x is None or y is None:
         raise UnsupportedError(
             "np.where(condition) alone gives positions, whose number is not known while tracing",
