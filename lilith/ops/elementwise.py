@@ -148,9 +148,16 @@ div: Primitive = binary(
     "div",
     NUMBER,
     lambda x, y: _truncated_quotient(x, y) if x.dtype.kind in "iu" else np.divide(x, y),
-    lambda g, z, x, y: scale(g, div(fill_like(y, 1), y)) if current_builder().strong_zeros else div(g, y),
-    lambda g, z, x, y: neg(scale(g, div(z, y))),
+    lambda g, z, x, y: _over(g, y),
+    lambda g, z, x, y: neg(scale(_over(g, y), z)),  # with x̄ = z̄ / y, which is there already
 )
+
+
+def _over(g: Value, y: Value) -> Value:
+    """The cotangent g / y; where g is zero because it came through a select, it stays zero."""
+    return scale(g, div(fill_like(y, 1), y)) if current_builder().strong_zeros else div(g, y)
+
+
 rem: Primitive = binary(
     "rem",
     REAL,
@@ -260,9 +267,7 @@ rint: Primitive = unary("rint", FLOATING, np.rint, ZERO)
 
 exp: Primitive = unary("exp", INEXACT, np.exp, lambda g, y, x: scale(g, y))
 expm1: Primitive = unary("expm1", INEXACT, np.expm1, lambda g, y, x: scale(g, y + 1))
-log: Primitive = unary(
-    "log", INEXACT, np.log, lambda g, y, x: scale(g, 1 / x) if current_builder().strong_zeros else g / x
-)
+log: Primitive = unary("log", INEXACT, np.log, lambda g, y, x: _over(g, x))
 log1p: Primitive = unary("log1p", INEXACT, np.log1p, lambda g, y, x: scale(g, 1 / (1 + x)))
 sqrt: Primitive = unary("sqrt", INEXACT, np.sqrt, lambda g, y, x: scale(g, 0.5 / y))
 rsqrt: Primitive = unary("rsqrt", INEXACT, lambda x: 1 / np.sqrt(x), lambda g, y, x: scale(g, -0.5 * (y / x)))

@@ -40,41 +40,40 @@ module @attention {
     %attention_36 = stablehlo.multiply %attention_30, %attention_34 : tensor<4x4xf64>
     %attention_37 = stablehlo.compare EQ, %attention_30, %attention_35, FLOAT : (tensor<4x4xf64>, tensor<4x4xf64>) -> tensor<4x4xi1>
     %attention_38 = stablehlo.select %attention_37, %attention_30, %attention_36 : tensor<4x4xi1>, tensor<4x4xf64>
-    %attention_39 = stablehlo.divide %attention_16, %attention_15 : tensor<4x4xf64>
-    %attention_40 = stablehlo.constant dense<0.000000e+00> : tensor<4x4xf64>
-    %attention_41 = stablehlo.multiply %attention_30, %attention_39 : tensor<4x4xf64>
-    %attention_42 = stablehlo.compare EQ, %attention_30, %attention_40, FLOAT : (tensor<4x4xf64>, tensor<4x4xf64>) -> tensor<4x4xi1>
-    %attention_43 = stablehlo.select %attention_42, %attention_30, %attention_41 : tensor<4x4xi1>, tensor<4x4xf64>
-    %attention_44 = stablehlo.negate %attention_43 : tensor<4x4xf64>
-    %attention_45 = stablehlo.constant dense<0.000000e+00> : tensor<f64>
-    %attention_46 = stablehlo.reduce(%attention_44 init: %attention_45) applies stablehlo.add across dimensions = [1] : (tensor<4x4xf64>, tensor<f64>) -> tensor<4xf64>
-    %attention_47 = stablehlo.broadcast_in_dim %attention_46, dims = [0] : (tensor<4xf64>) -> tensor<4x4xf64>
-    %attention_48 = stablehlo.add %attention_38, %attention_47 : tensor<4x4xf64>
-    %attention_49 = stablehlo.constant dense<0.000000e+00> : tensor<4x4xf64>
-    %attention_50 = stablehlo.multiply %attention_48, %attention_11 : tensor<4x4xf64>
-    %attention_51 = stablehlo.compare EQ, %attention_48, %attention_49, FLOAT : (tensor<4x4xf64>, tensor<4x4xf64>) -> tensor<4x4xi1>
-    %attention_52 = stablehlo.select %attention_51, %attention_48, %attention_50 : tensor<4x4xi1>, tensor<4x4xf64>
-    %attention_53 = stablehlo.negate %attention_52 : tensor<4x4xf64>
-    %attention_54 = stablehlo.constant dense<0.000000e+00> : tensor<f64>
-    %attention_55 = stablehlo.reduce(%attention_53 init: %attention_54) applies stablehlo.add across dimensions = [1] : (tensor<4x4xf64>, tensor<f64>) -> tensor<4xf64>
-    %attention_56 = stablehlo.broadcast_in_dim %attention_7, dims = [0] : (tensor<4xf64>) -> tensor<4x4xf64>
-    %attention_57 = stablehlo.compare LT, %attention_5, %attention_56, FLOAT : (tensor<4x4xf64>, tensor<4x4xf64>) -> tensor<4x4xi1>
-    %attention_58 = stablehlo.not %attention_57 : tensor<4x4xi1>
-    %attention_59 = stablehlo.convert %attention_58 : (tensor<4x4xi1>) -> tensor<4x4xf64>
-    %attention_60 = stablehlo.constant dense<0.000000e+00> : tensor<f64>
-    %attention_61 = stablehlo.reduce(%attention_59 init: %attention_60) applies stablehlo.add across dimensions = [1] : (tensor<4x4xf64>, tensor<f64>) -> tensor<4xf64>
-    %attention_62 = stablehlo.divide %attention_55, %attention_61 : tensor<4xf64>
-    %attention_63 = stablehlo.broadcast_in_dim %attention_62, dims = [0] : (tensor<4xf64>) -> tensor<4x4xf64>
-    %attention_64 = stablehlo.constant dense<0.000000e+00> : tensor<4x4xf64>
-    %attention_65 = stablehlo.select %attention_57, %attention_64, %attention_63 : tensor<4x4xi1>, tensor<4x4xf64>
-    %attention_66 = stablehlo.add %attention_52, %attention_65 : tensor<4x4xf64>
-    %attention_67 = stablehlo.select %mask, %attention_66, %attention_64 : tensor<4x4xi1>, tensor<4x4xf64>
-    %attention_68 = stablehlo.constant dense<0.40824829046386307> : tensor<4x4xf64>
-    %attention_69 = stablehlo.multiply %attention_67, %attention_68 : tensor<4x4xf64>
-    %attention_70 = stablehlo.convert %attention_69 : (tensor<4x4xf64>) -> tensor<4x4xf32>
-    %attention_71 = stablehlo.dot_general %attention_70, %attention, contracting_dims = [1] x [1], precision = [HIGHEST, HIGHEST] : (tensor<4x4xf32>, tensor<6x4xf32>) -> tensor<4x6xf32>
-    %attention_72 = stablehlo.dot_general %q, %attention_70, contracting_dims = [0] x [0], precision = [HIGHEST, HIGHEST] : (tensor<4x6xf32>, tensor<4x4xf32>) -> tensor<6x4xf32>
-    %attention_73 = stablehlo.transpose %attention_72, dims = [1, 0] : (tensor<6x4xf32>) -> tensor<4x6xf32>
-    return %attention_24, %attention_71, %attention_73, %attention_32 : tensor<f64>, tensor<4x6xf32>, tensor<4x6xf32>, tensor<4x6xf32>
+    %attention_39 = stablehlo.constant dense<0.000000e+00> : tensor<4x4xf64>
+    %attention_40 = stablehlo.multiply %attention_38, %attention_16 : tensor<4x4xf64>
+    %attention_41 = stablehlo.compare EQ, %attention_38, %attention_39, FLOAT : (tensor<4x4xf64>, tensor<4x4xf64>) -> tensor<4x4xi1>
+    %attention_42 = stablehlo.select %attention_41, %attention_38, %attention_40 : tensor<4x4xi1>, tensor<4x4xf64>
+    %attention_43 = stablehlo.negate %attention_42 : tensor<4x4xf64>
+    %attention_44 = stablehlo.constant dense<0.000000e+00> : tensor<f64>
+    %attention_45 = stablehlo.reduce(%attention_43 init: %attention_44) applies stablehlo.add across dimensions = [1] : (tensor<4x4xf64>, tensor<f64>) -> tensor<4xf64>
+    %attention_46 = stablehlo.broadcast_in_dim %attention_45, dims = [0] : (tensor<4xf64>) -> tensor<4x4xf64>
+    %attention_47 = stablehlo.add %attention_38, %attention_46 : tensor<4x4xf64>
+    %attention_48 = stablehlo.constant dense<0.000000e+00> : tensor<4x4xf64>
+    %attention_49 = stablehlo.multiply %attention_47, %attention_11 : tensor<4x4xf64>
+    %attention_50 = stablehlo.compare EQ, %attention_47, %attention_48, FLOAT : (tensor<4x4xf64>, tensor<4x4xf64>) -> tensor<4x4xi1>
+    %attention_51 = stablehlo.select %attention_50, %attention_47, %attention_49 : tensor<4x4xi1>, tensor<4x4xf64>
+    %attention_52 = stablehlo.negate %attention_51 : tensor<4x4xf64>
+    %attention_53 = stablehlo.constant dense<0.000000e+00> : tensor<f64>
+    %attention_54 = stablehlo.reduce(%attention_52 init: %attention_53) applies stablehlo.add across dimensions = [1] : (tensor<4x4xf64>, tensor<f64>) -> tensor<4xf64>
+    %attention_55 = stablehlo.broadcast_in_dim %attention_7, dims = [0] : (tensor<4xf64>) -> tensor<4x4xf64>
+    %attention_56 = stablehlo.compare LT, %attention_5, %attention_55, FLOAT : (tensor<4x4xf64>, tensor<4x4xf64>) -> tensor<4x4xi1>
+    %attention_57 = stablehlo.not %attention_56 : tensor<4x4xi1>
+    %attention_58 = stablehlo.convert %attention_57 : (tensor<4x4xi1>) -> tensor<4x4xf64>
+    %attention_59 = stablehlo.constant dense<0.000000e+00> : tensor<f64>
+    %attention_60 = stablehlo.reduce(%attention_58 init: %attention_59) applies stablehlo.add across dimensions = [1] : (tensor<4x4xf64>, tensor<f64>) -> tensor<4xf64>
+    %attention_61 = stablehlo.divide %attention_54, %attention_60 : tensor<4xf64>
+    %attention_62 = stablehlo.broadcast_in_dim %attention_61, dims = [0] : (tensor<4xf64>) -> tensor<4x4xf64>
+    %attention_63 = stablehlo.constant dense<0.000000e+00> : tensor<4x4xf64>
+    %attention_64 = stablehlo.select %attention_56, %attention_63, %attention_62 : tensor<4x4xi1>, tensor<4x4xf64>
+    %attention_65 = stablehlo.add %attention_51, %attention_64 : tensor<4x4xf64>
+    %attention_66 = stablehlo.select %mask, %attention_65, %attention_63 : tensor<4x4xi1>, tensor<4x4xf64>
+    %attention_67 = stablehlo.constant dense<0.40824829046386307> : tensor<4x4xf64>
+    %attention_68 = stablehlo.multiply %attention_66, %attention_67 : tensor<4x4xf64>
+    %attention_69 = stablehlo.convert %attention_68 : (tensor<4x4xf64>) -> tensor<4x4xf32>
+    %attention_70 = stablehlo.dot_general %attention_69, %attention, contracting_dims = [1] x [1], precision = [HIGHEST, HIGHEST] : (tensor<4x4xf32>, tensor<6x4xf32>) -> tensor<4x6xf32>
+    %attention_71 = stablehlo.dot_general %q, %attention_69, contracting_dims = [0] x [0], precision = [HIGHEST, HIGHEST] : (tensor<4x6xf32>, tensor<4x4xf32>) -> tensor<6x4xf32>
+    %attention_72 = stablehlo.transpose %attention_71, dims = [1, 0] : (tensor<6x4xf32>) -> tensor<4x6xf32>
+    return %attention_24, %attention_70, %attention_72, %attention_32 : tensor<f64>, tensor<4x6xf32>, tensor<4x6xf32>, tensor<4x6xf32>
   }
 }
