@@ -110,7 +110,7 @@ class Entry:
         anchor: the code object; it is held, so that its id stays its own.
         name: of the function, for texts.
         variants: the one used last comes first.
-        fast: by the id of a Spec, the generated warm paths and the programs that they run (`runner` holds these lists).
+        fast: by the id of a Spec, the generated warm paths and the programs that they run.
         pinned, whole: how captures must be read (`lilith.captures.scan`), as traces found out.
         static_ints: which values static int arguments have had.
     """

@@ -93,6 +93,8 @@ def _static_key(leaf: Any) -> Any:
     """A static leaf by its value; the user's callables by all that they read; iterators are never the same again."""
     if is_users_callable(leaf):
         return _contents.key(leaf)
+    if isinstance(leaf, type) and tree.is_structure_class(leaf):
+        return leaf, tree.class_state(leaf)
     return object() if is_iterator(leaf) else tree.static_key(leaf)
 
 

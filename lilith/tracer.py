@@ -490,8 +490,12 @@ def _transpose(self: Tracer, *axes: Any) -> Tracer:
     return FUNCTIONS[np.transpose](self, _variadic(self, axes) if axes else None)
 
 
-def _astype(self: Tracer, dtype: Any, order: str = "K", casting: str = "unsafe", subok: bool = True, copy: bool = True):
+def _astype(self: Tracer, dtype: Any, order: str = "K", casting: Any = "unsafe", subok: bool = True, copy: bool = True):
     """A copy of another dtype."""
+    if not np.can_cast(self.dtype, dtype, casting):
+        raise DtypeError(
+            f"astype: {self.value.type} to {np.dtype(dtype)} is no {casting!r} cast", hint="casting='unsafe'"
+        )
     return FUNCTIONS[np.astype](self, dtype)
 
 

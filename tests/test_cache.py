@@ -268,6 +268,36 @@ def test_what_a_callable_argument_reads_is_seen():
     assert programs(apply) == before + 1
 
 
+class Rates:
+    rate = 2.0
+    table = np.ones(3)
+
+    def __init__(self, w):
+        self.w = w
+
+
+class Inherited(Rates):
+    pass
+
+
+def test_what_the_class_of_an_argument_holds_is_seen():
+    f = lambda m, x: np.sum(m.w * x) * m.rate * np.sum(m.table)  # noqa: E731
+    g = lambda x, cls: np.sum(x) * cls.rate  # noqa: E731
+    try:
+        for rate in (2.0, 3.0):
+            Rates.rate = rate
+            for m in (Rates(np.ones(3)), Inherited(np.ones(3))):
+                assert grad(f, m, X)[0] == 18.0 * rate
+                assert grad(f, m, X)[1][0].w.shape == (3,)
+            assert grad(g, X, Rates)[0] == 6.0 * rate
+        Rates.table[:] = 2.0
+        assert grad(f, Rates(np.ones(3)), X)[0] == 108.0
+        before = programs(f)
+        assert grad(f, Rates(np.zeros(3)), X)[0] == 0.0 and programs(f) == before
+    finally:
+        Rates.rate, Rates.table = 2.0, np.ones(3)
+
+
 def test_an_iterator_argument_is_never_frozen():
     numbers = iter(range(1, 100))
     f = lambda x, it: np.sum(x) * float(next(it))  # noqa: E731

@@ -39,6 +39,7 @@ ERRORS: dict[str, tuple[Callable[[Any], Any], type[Exception], str]] = {
     "unknown": (lambda x: np.fft.fft(x), UnsupportedError, "fft"),
     "unknown function": (lambda x: np.percentile(x, 50), UnsupportedError, "percentile"),
     "near name": (lambda x: np.nancumsum(x), UnsupportedError, "cumsum"),
+    "astype": (lambda x: x.astype(int, casting="safe"), DtypeError, "no 'safe' cast"),
     "where alone": (lambda x: np.where(x > 0), UnsupportedError, "np.where"),
     "kind": (lambda x: x & 1, DtypeError, "bitwise_and"),
     "bool subtract": (lambda x: (x > 0) - (x > 1), DtypeError, "subtract"),

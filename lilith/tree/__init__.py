@@ -12,13 +12,14 @@ from lilith.tree.classes import (
     slots,
 )
 from lilith.tree.leaves import Same, check_leaf, convert_foreign, is_dynamic, is_jax_array, static_key
-from lilith.tree.structure import flatten, paths, unflatten
+from lilith.tree.structure import class_state, flatten, paths, unflatten
 
 __all__ = [
     "BUILT_IN",
     "Same",
     "attributes",
     "check_leaf",
+    "class_state",
     "convert_foreign",
     "flatten",
     "is_dynamic",

@@ -96,6 +96,17 @@ def static_key(leaf: Any) -> Any:
     return cls, leaf
 
 
+def content_key(x: Any) -> Any:
+    """A hashable key of a value that is not a leaf of its own: arrays and containers by their content too."""
+    if isinstance(x, np.ndarray):
+        return x.shape, x.dtype.str, x.tobytes()
+    if type(x) in (list, tuple):
+        return type(x), tuple(map(content_key, x))
+    if type(x) is dict:
+        return dict, tuple([(content_key(k), content_key(v)) for k, v in x.items()])
+    return static_key(x)
+
+
 # ---- what other libraries hold numbers in --------------------------------------------------------------------------
 
 

@@ -14,7 +14,7 @@ import optree
 from lilith.source import ArgumentError
 from lilith.tracer import Tracer
 from lilith.tree.classes import BUILT_IN, attributes, blank, fill, is_structure_class, option, set_attribute
-from lilith.tree.leaves import Same
+from lilith.tree.leaves import Same, content_key
 
 _NAMESPACE = "lilith"
 # the order of a dict's keys is part of its structure: a function may depend on it; set as long as this object lives
@@ -33,6 +33,25 @@ def _is_sentinel(cls: type) -> bool:
     """A class without methods of its own: an instance without attributes can only be meant by its identity."""
     own = [name for base in cls.__mro__[:-1] for name, value in base.__dict__.items() if callable(value)]
     return all(name.startswith("__") and name not in ("__call__", "__eq__") for name in own)
+
+
+_class_data: dict[type, tuple[tuple[int, ...], tuple[tuple[type, str], ...]]] = {}
+
+
+def class_state(cls: type) -> tuple:
+    """What a class and its bases hold besides methods, by content: `lr = 0.1` in a class body can be changed there."""
+    sizes = tuple([len(base.__dict__) for base in cls.__mro__])
+    known = _class_data.get(cls)
+    if known is None or known[0] != sizes:
+        names = tuple([(base, name) for base in cls.__mro__ for name in base.__dict__ if _is_data(base, name)])
+        known = _class_data[cls] = (sizes, names)
+    return tuple([content_key(base.__dict__.get(name)) for base, name in known[1]]) if known[1] else ()
+
+
+def _is_data(base: type, name: str) -> bool:
+    """Whether a name in a class is neither Python's own nor a method, property, slot or nested class."""
+    value = base.__dict__[name]
+    return not (name.startswith("__") or name == "_abc_impl" or callable(value) or hasattr(value, "__get__"))
 
 
 def _take_apart(x: Any) -> tuple[list[Any], Any, list[str]]:
@@ -55,13 +74,13 @@ def _take_apart(x: Any) -> tuple[list[Any], Any, list[str]]:
         return [], Same(x), []
     children += held.values()
     steps += [f".{name}" for name in held]
-    return children, (cls, keys, option(x), tuple(held)), steps
+    return children, (cls, keys, option(x), tuple(held), class_state(cls)), steps
 
 
 def _put_together(rest: Any, children: Iterable[Any]) -> Any:
     if isinstance(rest, Same):
         return rest.object
-    cls, keys, kept, names = rest
+    cls, keys, kept, names, _ = rest
     values = list(children)
     items, held = values[: len(values) - len(names)], values[len(values) - len(names) :]
     if issubclass(cls, tuple):
