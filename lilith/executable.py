@@ -26,7 +26,7 @@ def module_of(graph: Graph) -> Module:
     """The graph as the carrier takes it."""
     return Module(
         graph.name,
-        emit(graph),
+        functools.partial(emit, graph),
         graph.input_names,
         tuple(y.type for y in graph.outputs),
         functools.cache(lambda axes, size: module_of(batch_at(graph, axes, size))),

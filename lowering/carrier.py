@@ -60,7 +60,7 @@ class Module:
 
     Attributes:
         name: of the function, in dumps and profiles.
-        text: the StableHLO module.
+        text: `(platform) -> str`, the StableHLO module for one of `lowering.emit.PLATFORMS`.
         parameters: the names of its parameters.
         results: the types of its results.
         batch: `(axes, size) -> Module`, for jax.vmap: the program over arguments that have a batch axis of that size at
@@ -70,7 +70,7 @@ class Module:
     """
 
     name: str
-    text: str
+    text: Callable[[str], str]
     parameters: tuple[str, ...]
     results: tuple[TensorType, ...]
     batch: Any = None
@@ -104,10 +104,21 @@ def _abstract_eval(*_: Any, token: int) -> list[Any]:
     return [jax.core.ShapedArray(t.shape, t.dtype) for t in _module(token).results]
 
 
+def _platform(ctx: Any) -> str:
+    """What JAX is lowering for."""
+    platforms = tuple(ctx.platforms or ctx.module_context.platforms)
+    if len(platforms) > 1:
+        raise ValueError(
+            f"a Lilith program is lowered for one platform at a time, not for {platforms} together\n"
+            "  hint: call jax.export once for each platform"
+        )
+    return platforms[0]
+
+
 def _lower(ctx: Any, *args: Any, token: int) -> Any:
     """Merge the module into the one JAX is building and call its main function."""
     module = _module(token)
-    parsed = _ir.Module.parse(module.text)
+    parsed = _ir.Module.parse(module.text(_platform(ctx)))
     operations: Any = parsed.body.operations
     main = next(op for op in operations if op.sym_name.value == "main")
     results = list(main.type.results)

@@ -92,10 +92,21 @@ def _nested(array: np.ndarray) -> str:
     return f"[{', '.join(map(_nested, array))}]"
 
 
-class Emitter:
-    """Writes the body of one module; rules call `op`."""
+PLATFORMS = ("cpu", "cuda", "rocm", "tpu")
+"""What a module can be written for. Most operations are the same everywhere; calls of vendors' libraries are not."""
 
-    def __init__(self) -> None:
+
+class Emitter:
+    """Writes the body of one module; rules call `op`.
+
+    Attributes:
+        platform: one of PLATFORMS.
+        lines: the operations so far.
+        location: the suffix that books an operation on the user's line.
+    """
+
+    def __init__(self, platform: str = "cpu") -> None:
+        self.platform = platform
         self.lines: list[str] = []
         self.location = ""
         self._count = 0
@@ -188,9 +199,13 @@ class Emitter:
         return [f"#loc{number} = {line}" for line, number in self._locations.items()]
 
 
-def emit(graph: Graph) -> str:
-    """The StableHLO module of a graph; its function is `main`, its arguments carry their names as locations."""
-    e = Emitter()
+def emit(graph: Graph, platform: str = "cpu") -> str:
+    """The StableHLO module of a graph; its function is `main`, its arguments carry their names as locations.
+
+    Arguments:
+        platform: one of PLATFORMS; matters only to graphs with operations that a vendor's library does.
+    """
+    e = Emitter(platform)
     names: dict[Value, str] = {x: f"%arg{i}" for i, x in enumerate(graph.inputs)}
     for node in graph.nodes:
         e.locate(node.source)

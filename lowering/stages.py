@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import functools
 from collections.abc import Sequence
 from typing import Any
 
@@ -31,7 +32,10 @@ class Lowered:
     def compile(self) -> Compiled:
         """Have XLA compile it for the default device."""
         module = carrier.Module(
-            self.graph.name, self._text, self.graph.input_names, tuple(y.type for y in self.graph.outputs)
+            self.graph.name,
+            functools.partial(emit, self.graph),
+            self.graph.input_names,
+            tuple(y.type for y in self.graph.outputs),
         )
         return Compiled(carrier.lower_ahead(module, [x.type for x in self.graph.inputs]).compile())
 

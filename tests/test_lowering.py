@@ -88,7 +88,7 @@ def test_constants_come_back_bit_for_bit(name):
     results = ", ".join(map(emit.tensor_type, types))
     body = " ".join([*e.lines, f'"func.return"({", ".join(names)}) : ({results}) -> ()'])
     text = f"module @m {{ func.func public @main() -> ({results}) {{ {body} }} }}"
-    out = [np.asarray(y) for y in carrier.Loaded(carrier.Module("m", text, (), tuple(types))).call()]
+    out = [np.asarray(y) for y in carrier.Loaded(carrier.Module("m", lambda _: text, (), tuple(types))).call()]
     np.testing.assert_array_equal(out[0].view(np.uint8), array.view(np.uint8))
     for got, want in zip(out[1:], scalars, strict=True):
         assert got.dtype == dtype
@@ -102,7 +102,9 @@ def test_programs_are_freed_with_their_owner():
     gc.collect()
     before = len(carrier._modules)
     graph = lilith.trace(np.sin, 1.0)
-    loaded = carrier.Loaded(carrier.Module("m", emit.emit(graph), graph.input_names, (graph.outputs[0].type,)))
+    loaded = carrier.Loaded(
+        carrier.Module("m", lambda _: emit.emit(graph), graph.input_names, (graph.outputs[0].type,))
+    )
     loaded.call(1.0)
     assert len(carrier._modules) == before + 1
     del loaded

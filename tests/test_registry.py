@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import functools
 import itertools
 import os
 from collections.abc import Callable, Sequence
@@ -120,7 +121,13 @@ def together(name: str, graphs: Sequence[Graph]) -> Graph:
 
 def run_xla(graph: Graph, values: Sequence[np.ndarray], show: Callable[..., None] = print) -> list[np.ndarray]:
     """Compile and run a graph."""
-    module = Module(graph.name, emit(graph), graph.input_names, tuple(y.type for y in graph.outputs), show=show)
+    module = Module(
+        graph.name,
+        functools.partial(emit, graph),
+        graph.input_names,
+        tuple(y.type for y in graph.outputs),
+        show=show,
+    )
     return [np.asarray(y) for y in Loaded(module).call(*values)]
 
 

@@ -1,5 +1,31 @@
 """The primitives, by family. Importing this package fills the registry."""
 
-from lilith.ops import control, elementwise, indexing, linalg, reduction, shape
+from lilith.ops import (
+    control,
+    conv,
+    elementwise,
+    factorization,
+    fft,
+    indexing,
+    linalg,
+    random,
+    reduction,
+    shape,
+    sorting,
+    special,
+)
 
-__all__ = ["control", "elementwise", "indexing", "linalg", "reduction", "shape"]
+__all__ = [
+    "control",
+    "conv",
+    "elementwise",
+    "factorization",
+    "fft",
+    "indexing",
+    "linalg",
+    "random",
+    "reduction",
+    "shape",
+    "sorting",
+    "special",
+]

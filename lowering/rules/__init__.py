@@ -1,5 +1,31 @@
 """StableHLO for every primitive, in the same families as `lilith.ops`."""
 
-from lowering.rules import control, elementwise, indexing, linalg, reduction, shape
+from lowering.rules import (
+    control,
+    conv,
+    elementwise,
+    factorization,
+    fft,
+    indexing,
+    linalg,
+    random,
+    reduction,
+    shape,
+    sorting,
+    special,
+)
 
-__all__ = ["control", "elementwise", "indexing", "linalg", "reduction", "shape"]
+__all__ = [
+    "control",
+    "conv",
+    "elementwise",
+    "factorization",
+    "fft",
+    "indexing",
+    "linalg",
+    "random",
+    "reduction",
+    "shape",
+    "sorting",
+    "special",
+]

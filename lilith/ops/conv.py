@@ -1,0 +1,1 @@
+"""Primitives: convolutions and windows."""

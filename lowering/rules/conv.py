@@ -1,0 +1,1 @@
+"""StableHLO for convolutions and windows."""

@@ -1,0 +1,9 @@
+"""Samples of the matrix factorisations."""
+
+from __future__ import annotations
+
+from tests.samples.making import Sample
+
+
+def samples() -> dict[str, list[Sample]]:
+    return {}

@@ -1,0 +1,60 @@
+"""Samples of reductions, positions and cumulative operations."""
+
+from __future__ import annotations
+
+import numpy as np
+
+from tests.samples.making import BOOL, C128, F32, F64, I32, I64, U8, Sample, sample, specials, values
+
+
+def samples() -> dict[str, list[Sample]]:
+    out: dict[str, list[Sample]] = {}
+    axes = [
+        ((2, 3), (0,)),
+        ((2, 3), (1,)),
+        ((2, 3), (0, 1)),
+        ((2, 3), (1, 0)),
+        ((2, 3), ()),
+        ((), ()),
+        ((2, 1, 3), (0, 2)),
+        ((2, 3, 2), (1, 2)),
+    ]
+    empty = [((0, 2), (0,)), ((2, 0), (0,)), ((0,), ())]
+    for name in ("reduce_sum", "reduce_prod"):
+        out[name] = [sample(values(F64, s), axes=a) for s, a in axes + empty]
+        out[name] += [sample(values(d), axes=(0,)) for d in (F32, C128, I32, I64, U8)]
+    zeros = [np.array([2.0, 0.0, 3.0]), np.array([0.0, 2.0, 0.0, 1.5, 3.0]), np.zeros(3), values(F64, (7,))]
+    out["reduce_prod"] += [sample(x, axes=(0,)) for x in zeros]
+    special = [sample(x[:n], axes=(0,), smooth=False) for x in specials() for n in (3, 8)]
+    ties = [sample(np.array([[1.0, 2.0, 2.0], [3.0, 3.0, 3.0]]), axes=(1,), smooth=False)]
+    for name in ("reduce_max", "reduce_min"):
+        out[name] = [sample(values(F64, s), axes=a) for s, a in [*axes, *empty[1:]]] + special + ties
+        out[name] += [sample(values(d), axes=(0,)) for d in (F32, I32, I64, U8, BOOL)]
+    for name in ("reduce_and", "reduce_or"):
+        out[name] = [sample(values(BOOL, s), axes=a) for s, a in axes + empty]
+        out[name] += [sample(values(d, (3, 2), 1, 9), axes=(0,)) for d in (I32, U8)] + [
+            sample(np.zeros((0,), U8), axes=(0,))
+        ]
+    return out | _positions()
+
+
+def _positions() -> dict[str, list[Sample]]:
+    out: dict[str, list[Sample]] = {}
+    for name in ("argmax", "argmin"):
+        out[name] = [
+            sample(values(F64, s), axis=a) for s, a in (((2, 3), 0), ((2, 3), 1), ((4,), 0), ((1,), 0), ((2, 0), 0))
+        ]
+        out[name] += [sample(x, axis=0) for x in specials()]
+        out[name] += [sample(values(d, (2, 3)), axis=1) for d in (F32, I32, U8, BOOL)]
+        out[name] += [
+            sample(np.array([2.0, 1.0, 2.0, 1.0]), axis=0),
+            sample(np.full(3, -np.inf), axis=0),
+            sample(np.full(3, np.inf), axis=0),
+        ]
+    lines = [((2, 3), 0), ((2, 3), 1), ((1,), 0), ((0,), 0), ((2, 0), 0), ((17,), 0), ((3, 130, 2), 1), ((600,), 0)]
+    out["cumsum"] = [sample(values(F64, s), axis=a, reverse=r) for s, a in lines for r in (False, True)]
+    out["cumsum"] += [sample(values(d), axis=1, reverse=False) for d in (F32, C128, I32, U8)]
+    out["cumsum"] += [
+        sample(np.array([1.0, np.inf, 2.0, -np.inf, 3.0]), axis=0, reverse=r, smooth=False) for r in (False, True)
+    ]
+    return out
