@@ -1,4 +1,4 @@
-"""Values and first and second derivatives at zeros and at the edges of domains: what IEEE arithmetic or the limit says."""
+"""Values and first and second derivatives at zeros and at edges of domains: what IEEE arithmetic or the limit says."""
 
 from __future__ import annotations
 
