@@ -2,21 +2,36 @@
 
 Importing it fills the tables that NumPy's own functions look up when they meet a tracer, so `np.sum(x)` and
 `lilith.numpy.sum(x)` are the same function. Replaced are only those that NumPy hands to nobody: `array`, `asarray`,
-`full`. What is not named here is NumPy's.
+`full`; those that change an array in place, which return the new array here: `put`, `put_along_axis`, `place`,
+`putmask`, `copyto`, `fill_diagonal`; and those whose result has as many elements as the values say, which take the
+number as `size`: `nonzero`, `flatnonzero`, `argwhere`. What is not named here is NumPy's.
 """
 
 from typing import Any
 
 import numpy as _np
 
-from lilith.numpy import functions, methods, products, scipy_ufuncs  # noqa: F401  their rules enter the tables
+from lilith.numpy import (  # noqa: F401  their rules enter the tables
+    applying,
+    functions,
+    methods,
+    products,
+    scipy_ufuncs,
+    taking,
+)
+from lilith.numpy import assigning as _assigning
 from lilith.numpy.creation import asarray
 from lilith.numpy.creation import full_array as full
 from lilith.numpy.creation import make_array as array
+from lilith.numpy.taking import take_array as take
 from lilith.tracer import FUNCTIONS as _FUNCTIONS
 from lilith.tracer import UFUNCS as _UFUNCS
 
-_OURS = {"array": array, "asarray": asarray, "full": full}
+_OURS = {"array": array, "asarray": asarray, "full": full, "take": take}
+for _name in (
+    "argwhere", "copyto", "fill_diagonal", "flatnonzero", "nonzero", "place", "put", "put_along_axis", "putmask",
+):  # fmt: skip
+    _OURS[_name] = globals()[_name] = getattr(_assigning, _name)
 
 
 def __getattr__(name: str) -> Any:
