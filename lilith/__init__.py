@@ -4,6 +4,7 @@ from lilith import numpy, special, testing
 from lilith.api import grad, jit, print, stop_gradient, trace, trace_grad, value_and_grad
 from lilith.compile import explain_cache
 from lilith.config import config
+from lilith.control import cond, fori_loop, map, scan, switch, while_loop
 from lilith.ir.graph import Graph
 from lilith.result import GradResult
 from lilith.source import (
@@ -36,16 +37,22 @@ __all__ = [
     "TraceError",
     "Tracer",
     "UnsupportedError",
+    "cond",
     "config",
     "explain_cache",
+    "fori_loop",
     "grad",
     "jit",
+    "map",
     "numpy",
     "print",
+    "scan",
     "special",
     "stop_gradient",
+    "switch",
     "testing",
     "trace",
     "trace_grad",
     "value_and_grad",
+    "while_loop",
 ]

@@ -14,6 +14,7 @@ import numpy as np
 
 from lilith.ir.graph import Graph, Node, Source, Value
 from lilith.ir.type import TensorType, dtype_name, kind
+from lilith.ops.checkpoints import expand
 
 Rule = Callable[["Emitter", Node, list[str]], Any]
 
@@ -181,6 +182,32 @@ class Emitter:
             f'"stablehlo.return"({c}) : ({t}) -> (){loc} }}'
         )
 
+    def graph(self, graph: Graph, operands: Sequence[str]) -> list[str]:
+        """Write a graph's operations for operands of these names; returns the names of its outputs."""
+        graph = expand(graph)
+        names: dict[Value, str] = dict(zip(graph.inputs, operands, strict=True))
+        for node in graph.nodes:
+            self.locate(node.source)
+            out = RULES[node.primitive.name](self, node, [names[x] for x in node.operands])
+            if out.__class__ is str:
+                names[node.results[0]] = out
+            else:
+                names.update(zip(node.results, out, strict=True))
+        return [names[y] for y in graph.outputs]
+
+    def region(
+        self, types: Sequence[TensorType], write: Callable[[list[str]], Sequence[tuple[str, TensorType]]]
+    ) -> str:
+        """A region with arguments of these types; `write(names)` writes its operations and gives what it returns."""
+        location, outer, self.lines = self.location, self.lines, []
+        names = [self.fresh() for _ in types]
+        returned = write(names)
+        self.location = location
+        self.several("stablehlo.return", [y for y, _ in returned], [t for _, t in returned], (), "")
+        body, self.lines = "\n".join(self.lines), outer
+        arguments = ", ".join(f"{name}: {tensor_type(t)}" for name, t in zip(names, types, strict=True))
+        return f"{{ ^bb0({arguments}):\n{body} }}" if arguments else f"{{\n{body} }}"
+
     def locate(self, source: Source | None) -> None:
         """Book the operations that follow on a line of the user's."""
         if source is None:
@@ -206,20 +233,13 @@ def emit(graph: Graph, platform: str = "cpu") -> str:
         platform: one of PLATFORMS; matters only to graphs with operations that a vendor's library does.
     """
     e = Emitter(platform)
-    names: dict[Value, str] = {x: f"%arg{i}" for i, x in enumerate(graph.inputs)}
-    for node in graph.nodes:
-        e.locate(node.source)
-        out = RULES[node.primitive.name](e, node, [names[x] for x in node.operands])
-        if out.__class__ is str:
-            names[node.results[0]] = out
-        else:
-            names.update(zip(node.results, out, strict=True))
+    names = e.graph(graph, [f"%arg{i}" for i in range(len(graph.inputs))])
     parameters = ", ".join(
         f"%arg{i}: {tensor_type(x.type)} loc({string(name)})"
         for i, (x, name) in enumerate(zip(graph.inputs, graph.input_names, strict=True))
     )
     results = ", ".join(tensor_type(y.type) for y in graph.outputs)
-    returned = ", ".join(names[y] for y in graph.outputs)
+    returned = ", ".join(names)
     body = "\n".join([*e.lines, f'"func.return"({returned}) : ({results}) -> () loc(unknown)'])
     head = f"module @{string(graph.name)} {{\nfunc.func public @main({parameters}) -> ({results}) {{"
     return "\n".join([head, body, "} loc(unknown)", "} loc(unknown)", *e.location_lines(), ""])

@@ -22,10 +22,11 @@ LEVELS = [
     {"lowering"},
     {"lilith.signature", "lilith.result"},
     {"lilith.derive"},
+    {"lilith.bodies"},
     {"lilith.callpath", "lilith.explain", "lilith.interpreted"},
     {"lilith.executable"},
     {"lilith.compile"},
-    {"lilith.api"},
+    {"lilith.api", "lilith.control"},
     {"lilith.testing", "lilith.demo"},
     {"lilith.__main__", "lilith"},
 ]

@@ -36,7 +36,7 @@ def _live_nodes(nodes: Any, outputs: tuple[Value, ...]) -> list[Node]:
     needed = set(outputs)
     live = []
     for node in reversed(nodes):
-        if node.primitive.effect or not needed.isdisjoint(node.results):
+        if node.effect or not needed.isdisjoint(node.results):
             needed.update(node.operands)
             live.append(node)
     live.reverse()
@@ -81,7 +81,7 @@ class _Simplifier:
             return
         key = (node.primitive, operands, _params_key(node.params))
         found = self.known.get(key)
-        if found is not None and not node.primitive.effect:
+        if found is not None and not node.effect:
             self.env.update(zip(node.results, found, strict=True))
             return
         if operands != node.operands:

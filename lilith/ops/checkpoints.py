@@ -1,0 +1,236 @@
+"""How a reverse_while is run: a loop that keeps carries in a bounded number of places, and one that goes back.
+
+On the way there every stride-th carry is kept; when all places are taken every second one is given up and the stride
+doubles. On the way back the steps after the last carry kept are gone through again, by their number and never by the
+condition; carries on this way are kept in the places that are free by now. Sources: Wang, Moin and Iaccarino, Minimal
+repetition dynamic checkpointing algorithm for unsteady adjoint calculation, 2009; Griewank and Walther, Algorithm 799,
+2000, for the way back in free places.
+
+With n steps and N places: no step is repeated for n <= N, each about once up to n = N²/4, a few times beyond.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Callable, Sequence
+from typing import Any, NamedTuple
+
+from lilith.ir.graph import Builder, Graph, Node, Value, current_builder, fill_like
+from lilith.ir.type import TensorType
+from lilith.ops.elementwise import add, div, eq, gt, logical_and, lt, mul, rem, select, sub
+from lilith.ops.indexing import dynamic_slice, dynamic_update_slice
+from lilith.ops.loops import INDEX, case, types_of, while_loop
+from lilith.ops.shape import broadcast_in_dim, fill, iota, pad, reshape
+from lilith.ops.slicing import slice
+
+
+def _number(n: int) -> Value:
+    return fill(value=n, shape=(), dtype=INDEX.dtype)
+
+
+def _graph(name: str, types: Sequence[TensorType], make: Callable[..., Sequence[Value]]) -> Graph:
+    """The graph of `make`, a function that calls primitives."""
+    inputs = [Value(t) for t in types]
+    with Builder() as builder:
+        outputs = make(inputs)
+    names = tuple([f"x{i}" for i in range(len(inputs))])
+    return Graph(name, tuple(inputs), names, tuple(builder.nodes), tuple(outputs))
+
+
+def _loop(name: str, first: Sequence[Value], test: Callable[..., Value], step: Callable[..., Sequence[Value]]) -> Any:
+    """A while_loop without constants over `first`, from functions that call primitives."""
+    types = types_of(first)
+    cond, body = _graph(name, types, lambda xs: [test(xs)]), _graph(name, types, step)
+    return while_loop(*first, cond=cond, body=body, constants=0, checkpoints=2)
+
+
+def _inline(graph: Graph, values: Sequence[Value]) -> list[Value]:
+    return current_builder().inline(graph, values)
+
+
+def _stored(places: Sequence[Value], row: Sequence[Value], at: Value) -> list[Value]:
+    """The arrays with a row written."""
+    zero = _number(0)
+    return [
+        dynamic_update_slice(p, reshape(x, shape=(1, *x.shape)), at, *[zero] * x.ndim)
+        for p, x in zip(places, row, strict=True)
+    ]
+
+
+def _loaded(places: Sequence[Value], at: Value) -> list[Value]:
+    zero = _number(0)
+    return [
+        reshape(dynamic_slice(p, at, *[zero] * (p.ndim - 1), sizes=(1, *p.shape[1:])), shape=p.shape[1:])
+        for p in places
+    ]
+
+
+def _every_second(x: Value) -> Value:
+    """The rows 0, 2, 4, ... of the first N of N + 1, in front; zeros after them."""
+    count = x.shape[0] - 1
+    rest = (0,) * (x.ndim - 1)
+    half = slice(x, start=(0, *rest), limit=(count, *x.shape[1:]), stride=(2, *[1] * (x.ndim - 1)))
+    zero = fill(value=x.dtype.type(0).item(), shape=(), dtype=x.dtype)
+    return pad(half, zero, low=(0, *rest), high=(count + 1 - half.shape[0], *rest), interior=(0, *rest))
+
+
+class Trail(NamedTuple):
+    """What the way there leaves: the carries kept, the stride between them, the number of steps."""
+
+    places: list[Value]
+    stride: Value
+    steps: Value
+
+
+def there(fixed: Sequence[Value], first: Sequence[Value], params: dict[str, Any]) -> tuple[list[Value], Trail]:
+    """The loop itself, with a trail: the last carry and the trail."""
+    cond, body, count = params["cond"], params["body"], _even(params["checkpoints"])
+    c, k = len(fixed), len(first)
+    empty = [fill(value=x.dtype.type(0).item(), shape=(count + 1, *x.shape), dtype=x.dtype) for x in first]
+
+    def running(xs: Sequence[Value]) -> Value:
+        return _inline(cond, xs[: c + k])[0]
+
+    def has_place(xs: Sequence[Value]) -> Value:
+        stride, steps = xs[-2:]
+        return logical_and(running(xs), lt(steps, mul(_number(count), stride)))
+
+    def step(xs: Sequence[Value]) -> list[Value]:
+        carry, places, (stride, steps) = xs[c : c + k], xs[c + k : -2], xs[-2:]
+        on = eq(rem(steps, stride), _number(0))
+        kept = _stored(places, carry, select(on, div(steps, stride), _number(count)))
+        return [*xs[:c], *_inline(body, xs[: c + k]), *kept, stride, add(steps, _number(1))]
+
+    def thin(xs: Sequence[Value]) -> list[Value]:
+        return [*[_every_second(x) for x in xs[:-1]], mul(xs[-1], _number(2))]
+
+    def fill_up(xs: Sequence[Value]) -> list[Value]:
+        started = gt(xs[-1], _number(0))
+        changed = xs[c + k : -1]
+        types = types_of(changed)
+        branches = (_graph("same", types, lambda ys: ys), _graph("thin", types, thin))
+        return list(
+            _loop("steps", [*xs[: c + k], *case(started, *changed, branches=branches), xs[-1]], has_place, step)
+        )
+
+    start = [*fixed, *first, *empty, _number(1), _number(0)]
+    out = _loop("strides", start, running, fill_up)
+    return list(out[c : c + k]), Trail(list(out[c + k : -2]), out[-2], out[-1])
+
+
+class _Back:
+    """The loop back. What it carries: fixed, totals, g, places, positions, end, top.
+
+    `places` holds carries, `positions` which step each belongs to; those up to number `top` count. The steps before
+    `end` are still to go.
+    """
+
+    def __init__(self, fixed: Sequence[Value], g: Sequence[Value], params: dict[str, Any]):
+        self.body, self.pull = params["body"], params["pull"]
+        self.c, self.k = len(fixed), len(self.body.outputs)
+        self.count = _even(params["checkpoints"])
+        self.sums = sum(i < self.c for i in params["active"])
+        self.width = self.sums + len(g)
+
+    def more(self, xs: Sequence[Value]) -> Value:
+        return gt(xs[-2], _number(0))
+
+    def step(self, xs: Sequence[Value]) -> list[Value]:
+        """Back over the last step."""
+        one, c = _number(1), self.c
+        totals, g = xs[c : c + self.sums], xs[c + self.sums : c + self.width]
+        places, positions, (end, top) = xs[c + self.width : -3], xs[-3], xs[-2:]
+        carry, places, positions, top = self.replay(xs[:c], places, positions, end, top)
+        moved = _inline(self.pull, [*xs[:c], *carry, *g])
+        totals = [add(a, b) for a, b in zip(totals, moved[: self.sums], strict=True)]
+        last = sub(end, one)
+        (base,) = _loaded([positions], top)
+        top = select(eq(base, last), sub(top, one), top)
+        return [*xs[:c], *totals, *moved[self.sums :], *places, positions, last, top]
+
+    def replay(
+        self, fixed: Sequence[Value], places: Sequence[Value], positions: Value, end: Value, top: Value
+    ) -> tuple[Sequence[Value], Sequence[Value], Value, Value]:
+        """The carry before the last step, from the last one kept; some on the way are kept."""
+        c, k = self.c, self.k
+        (base,) = _loaded([positions], top)
+        length = sub(end, base)
+        stride = _stride(length, sub(_number(self.count - 1), top))
+        start = [*fixed, *_loaded(places, top), *places, positions, top]
+        start += [base, _number(0), sub(length, _number(1)), stride]
+        out = _loop("replay", start, lambda xs: lt(xs[-3], xs[-2]), self.advance)
+        return out[c : c + k], out[c + k : c + 2 * k], out[c + 2 * k], out[c + 2 * k + 1]
+
+    def advance(self, xs: Sequence[Value]) -> list[Value]:
+        """One step again. It carries: fixed, carry, places, positions, top, base, done, wanted, stride."""
+        c, k, one = self.c, self.k, _number(1)
+        places = xs[c + k : c + 2 * k]
+        positions, top, base, done, wanted, stride = xs[c + 2 * k :]
+        following = _inline(self.body, xs[: c + k])
+        done = add(done, one)
+        on = eq(rem(done, stride), _number(0))
+        top = select(on, add(top, one), top)
+        at = select(on, top, _number(self.count))
+        kept = _stored([*places, positions], [*following, add(base, done)], at)
+        return [*xs[:c], *following, *kept, top, base, done, wanted, stride]
+
+
+def back(fixed: Sequence[Value], trail: Trail, g: Sequence[Value], params: dict[str, Any]) -> list[Value]:
+    """The cotangents of the operands that are active, from those of the last carry."""
+    way = _Back(fixed, g, params)
+    totals = [fill_like(fixed[i], 0) for i in params["active"][: way.sums]]
+    positions = mul(
+        iota(shape=(way.count + 1,), dtype=INDEX.dtype, axis=0),
+        broadcast_in_dim(trail.stride, shape=(way.count + 1,), axes=()),
+    )
+    top = div(sub(trail.steps, _number(1)), trail.stride)
+    out = _loop("back", [*fixed, *totals, *g, *trail.places, positions, trail.steps, top], way.more, way.step)
+    return list(out[way.c : way.c + way.width])
+
+
+def _stride(length: Value, free: Value) -> Value:
+    """How far apart carries are kept on `length` steps: 1 where there are places for all of them; else half of the
+    free ones are used, and the others left for the parts between."""
+    one = _number(1)
+    parts = add(div(add(free, one), _number(2)), one)
+    spread = div(sub(add(length, parts), one), parts)
+    return select(lt(free, sub(length, one)), spread, one)
+
+
+def _even(checkpoints: int) -> int:
+    return checkpoints + checkpoints % 2
+
+
+def expand(graph: Graph) -> Graph:
+    """The graph with every reverse_while written as loops. Where the while_loop it belongs to is in the graph as well
+    the way there is gone once, for both."""
+    loops = [node for node in graph.nodes if node.primitive.name == "reverse_while"]
+    if not loops:
+        return graph
+    trails: dict[tuple, Trail] = {}
+    wanted = {_key(node, len(node.params["body"].inputs)) for node in loops}
+    env: dict[Value, Value] = {}
+    with Builder() as builder:
+        for node in graph.nodes:
+            operands = [env.get(x, x) for x in node.operands]
+            count = len(node.operands)
+            builder.source = node.source
+            if node.primitive.name == "while_loop" and _key(node, count) in wanted:
+                fixed = node.params["constants"]
+                out, trails[_key(node, count)] = there(operands[:fixed], operands[fixed:], node.params)
+            elif node.primitive.name == "reverse_while":
+                count, fixed = len(node.params["body"].inputs), node.params["constants"]
+                trail = trails.get(_key(node, count))
+                if trail is None:
+                    trail = there(operands[:fixed], operands[fixed:count], node.params)[1]
+                out = back(operands[:fixed], trail, operands[count:], node.params)
+            else:
+                builder.nodes.append(Node(node.primitive, tuple(operands), node.params, node.results, node.source))
+                continue
+            env.update(zip(node.results, out, strict=True))
+    outputs = tuple([env.get(y, y) for y in graph.outputs])
+    return Graph(graph.name, graph.inputs, graph.input_names, tuple(builder.nodes), outputs)
+
+
+def _key(node: Node, count: int) -> tuple:
+    """What a while_loop and its reverse_while have in common."""
+    return node.operands[:count], node.params["cond"], node.params["body"], node.params["checkpoints"]
