@@ -102,7 +102,7 @@ def test_branch_errors():
         lilith.cond(True, lambda x: {"a": x.astype("float32")}, lambda x: {"a": x}, x)
     with pytest.raises(lilith.ArgumentError, match=r"structure \{'a': f64\[3\]\}, .* has \(f64\[3\], f64\[3\]\)"):
         lilith.cond(True, lambda x: {"a": x}, lambda x: (x, x), x)
-    with pytest.raises(lilith.ArgumentError, match="'left' in what .* and 'right' in"):
+    with pytest.raises(lilith.ArgumentError, match=r"'left' in what .* and 'right' in"):
         lilith.cond(True, lambda: "left", lambda: "right")
     with pytest.raises(lilith.ShapeError, match="not one bool"):
         lilith.jit(lambda x: lilith.cond(x > 0, lambda: 1.0, lambda: 2.0))(x)

@@ -160,8 +160,8 @@ def forward_scan(
         return [x for part, group in zip(parts, groups, strict=True) for x in (*part, *[tangents_of(i) for i in group])]
 
     inputs = (body.inputs[0], *order(body.inputs[1:], own.__getitem__))
-    outputs = (*body.outputs[:carries], *[slopes[j] for j in after])
-    outputs += (*body.outputs[carries:], *[slopes[j] for j in beside])
+    outputs = (*pushed.outputs[:carries], *[slopes[j] for j in after])
+    outputs += (*pushed.outputs[carries : len(body.outputs)], *[slopes[j] for j in beside])
     names = tuple([f"x{i}" for i in range(len(inputs))])
     joint = simplify(Graph(body.name, inputs, names, pushed.nodes, outputs))
     values = order(operands, lambda i: tangents[i] if tangents[i] is not None else fill_like(operands[i], 0))

@@ -99,7 +99,7 @@ def _joint(cond: Graph, body: Graph, constants: int, checkpoints: int, flags: Se
     joint = _Joint({"constants": constants + extra, "checkpoints": checkpoints}, constants, moved)
     inputs = tuple(joint.operands(body.inputs, own))
     names = _names(len(inputs))
-    outputs = (*body.outputs, *following)
+    outputs = (*pushed.outputs[: len(body.outputs)], *following)
     joint.params["body"] = simplify(Graph(body.name, inputs, names, pushed.nodes, outputs))
     tested = tuple(joint.operands(cond.inputs, {i: Value(own[i].type) for i in moved}))
     joint.params["cond"] = Graph(cond.name, tested, names, cond.nodes, cond.outputs)
