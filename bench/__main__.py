@@ -4,9 +4,9 @@ from __future__ import annotations
 
 import argparse
 
-from bench import dispatch, first_call, steady
+from bench import dispatch, first_call, loops, steady
 
-BENCHMARKS = {"dispatch": dispatch.main, "first_call": first_call.main, "steady": steady.main}
+BENCHMARKS = {"dispatch": dispatch.main, "first_call": first_call.main, "loops": loops.main, "steady": steady.main}
 
 
 def main() -> None:

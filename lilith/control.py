@@ -44,7 +44,7 @@ from lilith.transform.simplify import simplify
 
 _JIT = Spec(gradient=False)
 
-CHECKPOINT_BYTES = 2**26
+CHECKPOINT_BYTES = 2**20
 """How much memory the carries may take that the reverse mode of a `while_loop` keeps, unless `checkpoints` says."""
 
 
@@ -146,7 +146,7 @@ def while_loop(
         init: the first carry, any structure.
         checkpoints: how many carries the gradient may keep, at least 2. With fewer than there are steps some steps are
             computed again on the way back; memory does not grow with the number of steps. By default as many as fit
-            into 64 MiB, from 32 to 1024.
+            into 1 MiB, from 64 to 512.
 
     The gradient is exact for any number of steps; forward mode needs no memory.
 
@@ -205,7 +205,7 @@ def _check_checkpoints(checkpoints: int | None) -> None:
 
 def _default_checkpoints(types: Sequence[TensorType]) -> int:
     size = sum(t.nbytes for t in types) or 1
-    return min(max(CHECKPOINT_BYTES // size, 32), 1024)
+    return min(max(CHECKPOINT_BYTES // size, 64), 512)
 
 
 def scan(

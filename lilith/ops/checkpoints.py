@@ -16,7 +16,7 @@ from typing import Any, NamedTuple
 
 from lilith.ir.graph import Builder, Graph, Node, Value, current_builder, fill_like
 from lilith.ir.type import TensorType
-from lilith.ops.elementwise import add, div, eq, gt, logical_and, lt, mul, rem, select, sub
+from lilith.ops.elementwise import add, div, eq, gt, logical_and, lt, mul, select, sub
 from lilith.ops.indexing import dynamic_slice, dynamic_update_slice
 from lilith.ops.loops import INDEX, case, types_of, while_loop
 from lilith.ops.shape import broadcast_in_dim, fill, iota, pad, reshape
@@ -82,7 +82,11 @@ class Trail(NamedTuple):
 
 
 def there(fixed: Sequence[Value], first: Sequence[Value], params: dict[str, Any]) -> tuple[list[Value], Trail]:
-    """The loop itself, with a trail: the last carry and the trail."""
+    """The loop itself, with a trail: the last carry and the trail.
+
+    It carries: fixed, carry, places, place, stride, left, steps. The carry `left` steps on is the next to keep, in
+    `place`; the others go to one place more, which nobody reads. Counting avoids a division in every step.
+    """
     cond, body, count = params["cond"], params["body"], _even(params["checkpoints"])
     c, k = len(fixed), len(first)
     empty = [fill(value=x.dtype.type(0).item(), shape=(count + 1, *x.shape), dtype=x.dtype) for x in first]
@@ -91,30 +95,29 @@ def there(fixed: Sequence[Value], first: Sequence[Value], params: dict[str, Any]
         return _inline(cond, xs[: c + k])[0]
 
     def has_place(xs: Sequence[Value]) -> Value:
-        stride, steps = xs[-2:]
-        return logical_and(running(xs), lt(steps, mul(_number(count), stride)))
+        return logical_and(running(xs), lt(xs[-4], _number(count)))
 
     def step(xs: Sequence[Value]) -> list[Value]:
-        carry, places, (stride, steps) = xs[c : c + k], xs[c + k : -2], xs[-2:]
-        on = eq(rem(steps, stride), _number(0))
-        kept = _stored(places, carry, select(on, div(steps, stride), _number(count)))
-        return [*xs[:c], *_inline(body, xs[: c + k]), *kept, stride, add(steps, _number(1))]
+        place, stride, left, steps = xs[-4:]
+        one, on = _number(1), eq(left, _number(0))
+        kept = _stored(xs[c + k : -4], xs[c : c + k], select(on, place, _number(count)))
+        place = select(on, add(place, one), place)
+        left = sub(select(on, stride, left), one)
+        return [*xs[:c], *_inline(body, xs[: c + k]), *kept, place, stride, left, add(steps, one)]
 
     def thin(xs: Sequence[Value]) -> list[Value]:
-        return [*[_every_second(x) for x in xs[:-1]], mul(xs[-1], _number(2))]
+        return [*[_every_second(x) for x in xs[:-2]], _number(count // 2), mul(xs[-1], _number(2))]
 
     def fill_up(xs: Sequence[Value]) -> list[Value]:
-        started = gt(xs[-1], _number(0))
-        changed = xs[c + k : -1]
+        changed = xs[c + k : -2]
         types = types_of(changed)
         branches = (_graph("same", types, lambda ys: ys), _graph("thin", types, thin))
-        return list(
-            _loop("steps", [*xs[: c + k], *case(started, *changed, branches=branches), xs[-1]], has_place, step)
-        )
+        thinner = case(gt(xs[-1], _number(0)), *changed, branches=branches)
+        return list(_loop("steps", [*xs[: c + k], *thinner, *xs[-2:]], has_place, step))
 
-    start = [*fixed, *first, *empty, _number(1), _number(0)]
-    out = _loop("strides", start, running, fill_up)
-    return list(out[c : c + k]), Trail(list(out[c + k : -2]), out[-2], out[-1])
+    zero = _number(0)
+    out = _loop("strides", [*fixed, *first, *empty, zero, _number(1), zero, zero], running, fill_up)
+    return list(out[c : c + k]), Trail(list(out[c + k : -4]), out[-3], out[-1])
 
 
 class _Back:
@@ -156,22 +159,21 @@ class _Back:
         length = sub(end, base)
         stride = _stride(length, sub(_number(self.count - 1), top))
         start = [*fixed, *_loaded(places, top), *places, positions, top]
-        start += [base, _number(0), sub(length, _number(1)), stride]
-        out = _loop("replay", start, lambda xs: lt(xs[-3], xs[-2]), self.advance)
+        start += [base, sub(end, _number(1)), stride, stride]
+        out = _loop("replay", start, lambda xs: lt(xs[-4], xs[-3]), self.advance)
         return out[c : c + k], out[c + k : c + 2 * k], out[c + 2 * k], out[c + 2 * k + 1]
 
     def advance(self, xs: Sequence[Value]) -> list[Value]:
-        """One step again. It carries: fixed, carry, places, positions, top, base, done, wanted, stride."""
+        """One step again. It carries: fixed, carry, places, positions, top, at, last, stride, left."""
         c, k, one = self.c, self.k, _number(1)
         places = xs[c + k : c + 2 * k]
-        positions, top, base, done, wanted, stride = xs[c + 2 * k :]
+        positions, top, at, last, stride, left = xs[c + 2 * k :]
         following = _inline(self.body, xs[: c + k])
-        done = add(done, one)
-        on = eq(rem(done, stride), _number(0))
+        at, left = add(at, one), sub(left, one)
+        on = eq(left, _number(0))
         top = select(on, add(top, one), top)
-        at = select(on, top, _number(self.count))
-        kept = _stored([*places, positions], [*following, add(base, done)], at)
-        return [*xs[:c], *following, *kept, top, base, done, wanted, stride]
+        kept = _stored([*places, positions], [*following, at], select(on, top, _number(self.count)))
+        return [*xs[:c], *following, *kept, top, at, last, stride, select(on, stride, left)]
 
 
 def back(fixed: Sequence[Value], trail: Trail, g: Sequence[Value], params: dict[str, Any]) -> list[Value]:
