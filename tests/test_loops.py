@@ -274,7 +274,7 @@ def test_a_long_loop_takes_no_more_memory():
     compiled = Lowered(graph).compile()
     assert compiled.memory()["temporaries"] < 200_000
     for n in (1000, 100_000):
-        value, slope = compiled(np.asarray(1.0), np.array(n))
+        _, slope = compiled(np.asarray(1.0), np.array(n))
         assert slope == pytest.approx(0.9999**n + 10 * (1 - 0.9999**n), rel=1e-9)
 
 
@@ -310,7 +310,7 @@ def test_what_has_no_derivative_is_an_error_in_its_line():
     def body(c, n):
         return lilith.numpy.asarray(np.bitwise_count(n) * c).astype(int) * 1.0, None
 
-    value, g = lilith.grad(lambda x: lilith.scan(body, x, np.arange(3))[0], 1.5)
+    _, g = lilith.grad(lambda x: lilith.scan(body, x, np.arange(3))[0], 1.5)
     assert g[0] == 0
 
 

@@ -15,32 +15,18 @@ from lilith.ir.graph import Builder, Graph, Node, Value
 from lilith.ir.interpret import evaluate
 from lilith.ir.primitive import PRIMITIVES, Primitive
 from lilith.ops import elementwise
+from lilith.transform.prune import live_nodes, remove_dead
+from lilith.transform.tell import told_case, told_scan
 
 _ELEMENTWISE = frozenset(p for p in vars(elementwise).values() if isinstance(p, Primitive))
 
 
+__all__ = ["remove_dead", "simplify"]
+
+
 def simplify(graph: Graph) -> Graph:
-    """The graph without dead, repeated and foldable nodes."""
-    return _Simplifier(graph).run()
-
-
-def remove_dead(graph: Graph) -> Graph:
-    """The graph without nodes that neither reach an output nor have an effect."""
-    live = _live_nodes(graph.nodes, graph.outputs)
-    if len(live) == len(graph.nodes):
-        return graph
-    return Graph(graph.name, graph.inputs, graph.input_names, tuple(live), graph.outputs)
-
-
-def _live_nodes(nodes: Any, outputs: tuple[Value, ...]) -> list[Node]:
-    needed = set(outputs)
-    live = []
-    for node in reversed(nodes):
-        if node.effect or not needed.isdisjoint(node.results):
-            needed.update(node.operands)
-            live.append(node)
-    live.reverse()
-    return live
+    """The graph without dead, repeated and foldable nodes; the bodies of its loops and branches too."""
+    return _Simplifier(graph, {}).run()
 
 
 def _params_key(params: dict[str, Any]) -> tuple:
@@ -52,8 +38,9 @@ def _params_key(params: dict[str, Any]) -> tuple:
 
 
 class _Simplifier:
-    def __init__(self, graph: Graph):
+    def __init__(self, graph: Graph, bodies: dict[Graph, Graph]):
         self.graph = graph
+        self.bodies = bodies  # as they were and as they are now: a body stays the same graph in all that have it
         self.env: dict[Value, Value] = {}
         self.producer: dict[Value, Node] = {}
         self.known: dict[tuple, tuple[Value, ...]] = {}
@@ -61,14 +48,18 @@ class _Simplifier:
     def run(self) -> Graph:
         graph, env = self.graph, self.env
         with Builder() as builder:
-            for node in _live_nodes(graph.nodes, graph.outputs):
+            for node in live_nodes(graph.nodes, graph.outputs):
                 self.visit(builder, node, tuple([env.get(x, x) for x in node.operands]))
         outputs = tuple([env.get(y, y) for y in graph.outputs])
-        nodes = tuple(_live_nodes(builder.nodes, outputs))
+        nodes = tuple(live_nodes(builder.nodes, outputs))
         return Graph(graph.name, graph.inputs, graph.input_names, nodes, outputs)
 
     def visit(self, builder: Builder, node: Node, operands: tuple[Value, ...]) -> None:
         """Replace a node by a value that is already there, or keep it."""
+        if node.primitive.graphs:
+            if node.primitive.name == "case" and self.take_branch(builder, node, operands):
+                return
+            node, operands = self.with_simple_bodies(node, operands)
         rule = IDENTITIES.get(node.primitive.name)
         if rule is not None:
             builder.source = node.source
@@ -90,6 +81,47 @@ class _Simplifier:
         for result in node.results:
             self.producer[result] = node
         builder.nodes.append(node)
+
+    def take_branch(self, builder: Builder, node: Node, operands: tuple[Value, ...]) -> bool:
+        """A case whose index is known is the branch."""
+        index, branches = self.filled(operands[0]), node.params["branches"]
+        if index is None:
+            return False
+        start = len(builder.nodes)
+        builder.source = node.source
+        results = builder.inline(branches[index if 0 <= index < len(branches) else -1], operands[1:])
+        fresh = builder.nodes[start:]
+        del builder.nodes[start:]
+        for new in fresh:
+            self.visit(builder, new, tuple([self.env.get(x, x) for x in new.operands]))
+        self.env.update({y: self.env.get(x, x) for y, x in zip(node.results, results, strict=True)})
+        return True
+
+    def body(self, graph: Graph) -> Graph:
+        """A nested graph, simplified."""
+        found = self.bodies.get(graph)
+        if found is None:
+            found = self.bodies[graph] = _Simplifier(graph, self.bodies).run()
+            self.bodies[found] = found
+        return found
+
+    def with_simple_bodies(self, node: Node, operands: tuple[Value, ...]) -> tuple[Node, tuple[Value, ...]]:
+        """A loop or branch with its graphs simplified. What is the same number everywhere, or the same in all steps of
+        a scan, is told to its body."""
+        params = dict(node.params)
+        for name in node.primitive.graphs:
+            value = params[name]
+            params[name] = tuple(map(self.body, value)) if isinstance(value, tuple) else self.body(value)
+        results = node.results
+        if node.primitive.name == "scan":
+            params, operands, results, settled = told_scan(params, operands, results, self.filled)
+            self.env.update(settled)
+            if params["body"] is not node.params["body"]:
+                params["body"] = self.body(params["body"])
+        elif node.primitive.name == "case":
+            params, operands = told_case(params, operands, self.filled)
+            params["branches"] = tuple(map(self.body, params["branches"]))
+        return Node(node.primitive, operands, params, results, node.source), operands
 
     def adopt(self, builder: Builder, node: Node, value: Value, start: int) -> None:
         """Use `value` for the node; what the rule emitted to compute it goes through the simplifier as well."""
