@@ -15,6 +15,7 @@ from lilith.ops.shape import broadcast_in_dim
 from lilith.transform.batch import batch
 from lilith.transform.cut import EXPENSIVE, smallest_cut
 from lilith.transform.forward import forward
+from lilith.transform.parts import between
 from lilith.transform.reverse import carries_derivative, reverse
 from lilith.transform.simplify import remove_dead, simplify
 
@@ -59,23 +60,6 @@ class Split:
     def back(self, inputs: Sequence[Value], outputs: Sequence[Value]) -> Graph:
         """The graph from `inputs`, which may be results of nodes, to `outputs`; only what is needed is run."""
         return between(self.graph, inputs, outputs)
-
-
-def between(graph: Graph, inputs: Sequence[Value], outputs: Sequence[Value]) -> Graph:
-    """The part of a graph that computes `outputs` from `inputs`, which may be results of its nodes."""
-    given = set(inputs)
-    needed = {y for y in outputs if y not in given}
-    nodes = []
-    for node in reversed(graph.nodes):
-        if needed.isdisjoint(node.results):
-            continue
-        needed.update([x for x in node.operands if x not in given])
-        if not given.isdisjoint(node.results):
-            results = tuple([Value(y.type) if y in given else y for y in node.results])
-            node = type(node)(node.primitive, node.operands, node.params, results, node.source)
-        nodes.append(node)
-    names = tuple([f"x{i}" for i in range(len(inputs))])
-    return Graph(graph.name, tuple(inputs), names, tuple(reversed(nodes)), tuple(outputs))
 
 
 def is_zero(x: Value, builder: Builder) -> bool:

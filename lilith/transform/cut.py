@@ -97,7 +97,7 @@ class Flow:
                     break
 
 
-def _cut(
+def cheapest_cut(
     nodes: Sequence[Node],
     needed: Iterable[Value],
     sources: set[Value],
@@ -155,7 +155,7 @@ def smallest_cut(
     """
     needed = list(dict.fromkeys(needed))
     shared = [k for k, (before, after) in enumerate(pairs) if before is not after]
-    _, plain = _cut(nodes, needed, sources, set(), {})
+    _, plain = cheapest_cut(nodes, needed, sources, set(), {})
     if not shared or not plain:
         return plain
     chosen = set(plain)
@@ -163,7 +163,7 @@ def smallest_cut(
 
     def cost(picked: frozenset[int]) -> tuple[float, list[Value]]:
         kept = {x for k in picked for x in pairs[k]}
-        rest, others = _cut(nodes, needed, sources - kept, kept, limited)
+        rest, others = cheapest_cut(nodes, needed, sources - kept, kept, limited)
         return rest + sum(pairs[k][0].type.nbytes for k in picked), others
 
     if len(shared) <= _MAX_EXHAUSTIVE:

@@ -1,12 +1,70 @@
-"""What leaves a scan: work that does not take part in the recurrence is done for all steps at once."""
+"""What leaves a scan: work that takes no part in the recurrence is done for all steps at once, before it or after it.
+
+Before the loop: products whose operands do not depend on the carry become one big product; where memory is small all
+that does not depend on the carry is computed there. After the loop: what only feeds stacked results, and above all the
+sums over the steps that the cotangents of constants are: the rows from which they follow are stacked, and a sum of
+products is contracted once over all steps. Which rows those are says a smallest cut.
+"""
 
 from __future__ import annotations
 
 from collections.abc import Sequence
-from typing import Any
+from typing import NamedTuple
 
-from lilith.ir.graph import Builder, Graph, Value, fill_like
-from lilith.ops.loops import scan
+from lilith.ir.graph import Builder, Graph, Node, Value, current_builder, fill_like
+from lilith.ir.primitive import Primitive
+from lilith.ops import conv, elementwise, linalg, reduction
+from lilith.ops.loops import INDEX, scan
+from lilith.ops.reduction import reduce_sum
+from lilith.ops.shape import iota
+from lilith.transform.batch import batch
+from lilith.transform.cut import EXPENSIVE, cheapest_cut
+from lilith.transform.parts import between
+from lilith.transform.prune import remove_dead
+
+FREE_BYTES = 2**24
+"""How much memory work may take that leaves a loop, and twice what the loop reads in any case."""
+
+SMALL_BYTES = 2**23
+"""Up to this size all rows that do not depend on the carry are computed before the loop."""
+
+PRODUCTS = frozenset(
+    value for family in (conv, linalg) for value in vars(family).values() if isinstance(value, Primitive)
+)
+_WORK = PRODUCTS | {
+    value for family in (elementwise, reduction) for value in vars(family).values() if isinstance(value, Primitive)
+}
+
+
+class _Body(NamedTuple):
+    """A body with its inputs by their parts; `sums` of its outputs are to be added up, not stacked."""
+
+    graph: Graph
+    fixed: tuple[Value, ...]
+    before: tuple[Value, ...]
+    rows: tuple[Value, ...]
+    after: tuple[Value, ...]
+    stacked: tuple[Value, ...]
+    summed: tuple[Value, ...]
+
+    @property
+    def step(self) -> Value:
+        """The number of the step."""
+        return self.graph.inputs[0]
+
+
+def _taken_apart(graph: Graph, constants: int, carries: int, sums: int) -> _Body:
+    own = graph.inputs[1:]
+    stop = len(graph.outputs) - sums
+    return _Body(
+        graph,
+        own[:constants],
+        own[constants : constants + carries],
+        own[constants + carries :],
+        graph.outputs[:carries],
+        graph.outputs[carries:stop],
+        graph.outputs[stop:],
+    )
 
 
 def emit_scan(
@@ -19,21 +77,155 @@ def emit_scan(
     reverse: bool,
     sums: int = 0,
 ) -> tuple[Value, ...]:
-    """A scan, of whose results the last `sums` are not stacked but added up."""
-    params: dict[str, Any] = dict(length=length, constants=constants, carries=carries, reverse=reverse)
-    if not sums:
-        return scan(*operands, body=body, **params)
-    rows = len(body.outputs) - sums
-    totals = [Value(y.type.strong) for y in body.outputs[rows:]]
+    """A scan, of whose results the last `sums` are not stacked but added up; what can leave it does."""
+    b = _taken_apart(body, constants, carries, sums)
+    fixed, first = list(operands[:constants]), list(operands[constants : constants + carries])
+    rows = list(operands[constants + carries :])
+    read = sum(x.type.nbytes for x in rows)
+    leaves = length > 1 and carries > 0 and not any(node.effect for node in body.nodes)
+    kept = _rows_kept(b, length, read) if leaves else [*b.stacked, *b.summed]
+    late = [y for y in dict.fromkeys((*b.stacked, *b.summed)) if y not in kept]
+    added = [y for y in dict.fromkeys(b.summed) if y in kept]
+    stacked = [y for y in dict.fromkeys(kept) if y not in added or y in b.stacked or late]
+    loop, totals = _with_totals(b, stacked, added)
+    first += [fill_like(total, 0) for total in totals]
+    if leaves:
+        loop, fixed, rows_in = _with_rows_ahead(loop, fixed, rows, length, max(FREE_BYTES, 2 * read))
+    else:
+        rows_in = rows
+    out = scan(
+        *fixed,
+        *first,
+        *rows_in,
+        body=loop.graph,
+        length=length,
+        constants=len(fixed),
+        carries=len(first),
+        reverse=reverse,
+    )
+    found = dict(zip(stacked, out[len(first) :], strict=True))
+    sums_found = dict(zip(added, out[carries : len(first)], strict=True))
+    if late:
+        given = {x: v for x, v in zip(b.fixed, operands, strict=False)}
+        given.update(zip(b.rows, rows, strict=True))
+        given.update(found)
+        found.update(zip(late, _for_all_steps(b, late, given, length), strict=True))
+    every = [sums_found[y] if y in sums_found else reduce_sum(found[y], axes=(0,)) for y in b.summed]
+    return (*out[:carries], *[found[y] for y in b.stacked], *every)
+
+
+def _with_totals(b: _Body, stacked: Sequence[Value], added: Sequence[Value]) -> tuple[_Body, list[Value]]:
+    """The body with a carry for every sum."""
+    totals = [Value(y.type.strong) for y in added]
     with Builder() as builder:
-        builder.nodes.extend(body.nodes)
-        added = [total + y for total, y in zip(totals, body.outputs[rows:], strict=True)]
-    fixed = 1 + constants + carries
-    inputs = (*body.inputs[:fixed], *totals, *body.inputs[fixed:])
-    outputs = (*body.outputs[:carries], *added, *body.outputs[carries:rows])
-    names = tuple([f"x{i}" for i in range(len(inputs))])
-    whole = Graph(body.name, inputs, names, tuple(builder.nodes), outputs)
-    first = [fill_like(total, 0) for total in totals]
-    values = [*operands[: fixed - 1], *first, *operands[fixed - 1 :]]
-    out = scan(*values, body=whole, **{**params, "carries": carries + sums})
-    return (*out[:carries], *out[carries + sums :], *out[carries : carries + sums])
+        builder.nodes.extend(b.graph.nodes)
+        after = [*b.after, *[total + y for total, y in zip(totals, added, strict=True)]]
+    inputs = (b.step, *b.fixed, *b.before, *totals, *b.rows)
+    whole = Graph(
+        b.graph.name, inputs, tuple([f"x{i}" for i in range(len(inputs))]), tuple(builder.nodes), (*after, *stacked)
+    )
+    graph = remove_dead(whole)
+    return _taken_apart(graph, len(b.fixed), len(after), 0), totals
+
+
+# ---- after the loop --------------------------------------------------------------------------------------------------
+
+
+def _rows_kept(b: _Body, length: int, read: int) -> list[Value]:
+    """The rows that the loop stacks or adds up; all other results follow from them after it.
+
+    Everything leaves where that is little; else what follows from products that the recurrence does without.
+    """
+    nodes, everything = b.graph.nodes, list(dict.fromkeys([*b.stacked, *b.summed]))
+    core = _ancestors(nodes, b.after)
+    fast = {y for n in nodes if n.primitive in PRODUCTS and core.isdisjoint(n.results) for y in n.results}
+    sources = {*b.before, *[y for n in nodes if n.primitive in EXPENSIVE for y in n.results if y not in fast]}
+    # a sum in the loop reads and writes its total in every step
+    cost: dict[Value, float] = {y: 2.0 * y.type.nbytes for y in b.summed}
+
+    def kept(leaving: list[Value], limit: int) -> list[Value] | None:
+        _, rows = cheapest_cut(nodes, leaving, sources, set(), cost)
+        late = between(b.graph, (*b.graph.inputs, *rows), leaving).nodes
+        own = [y for n in late if n.primitive not in PRODUCTS for y in n.results if y not in b.summed]
+        own += [y for y in rows if y not in everything]
+        if length * sum(y.type.nbytes for y in own) > limit:
+            return None
+        return [*rows, *[y for y in everything if y not in leaving]]
+
+    found = kept(everything, SMALL_BYTES) if b.summed else None
+    if found is None and fast:
+        from_products = _descendants(nodes, fast)
+        found = kept([y for y in everything if y in from_products], max(FREE_BYTES, 2 * read))
+    return everything if found is None else list(dict.fromkeys(found))
+
+
+def _descendants(nodes: Sequence[Node], values: set[Value]) -> set[Value]:
+    found = set(values)
+    for node in nodes:
+        if not found.isdisjoint(node.operands):
+            found.update(node.results)
+    return found
+
+
+def _ancestors(nodes: Sequence[Node], outputs: Sequence[Value]) -> set[Value]:
+    found = set(outputs)
+    for node in reversed(nodes):
+        if not found.isdisjoint(node.results):
+            found.update(node.results)
+            found.update(node.operands)
+    return found
+
+
+def _for_all_steps(b: _Body, outputs: Sequence[Value], given: dict[Value, Value], length: int) -> list[Value]:
+    """The outputs of all steps, stacked, from constants and stacked rows."""
+    part = between(b.graph, (b.step, *given), outputs)
+    flags = [True, *[x not in b.fixed for x in given]]
+    numbers = iota(shape=(length,), dtype=INDEX.dtype, axis=0)
+    return current_builder().inline(batch(part, flags, length), [numbers, *given.values()])
+
+
+# ---- before the loop -------------------------------------------------------------------------------------------------
+
+
+def _with_rows_ahead(
+    b: _Body, fixed: list[Value], rows: list[Value], length: int, limit: int
+) -> tuple[_Body, list[Value], list[Value]]:
+    """The loop with what is computed before it as constants and rows: the body, the constants and the rows."""
+    moving, still = _independent(b)
+    constant = _worth(b, still, EXPENSIVE, float("inf"))
+    ahead = _worth(b, moving, _WORK, SMALL_BYTES // length) or _worth(b, moving, PRODUCTS, limit // length)
+    if not constant and not ahead:
+        return b, fixed, rows
+    once = current_builder().inline(between(b.graph, b.fixed, constant), fixed) if constant else []
+    given = dict(zip((*b.fixed, *b.rows), (*fixed, *rows), strict=True))
+    stacks = _for_all_steps(b, ahead, given, length) if ahead else []
+    inputs = (b.step, *b.fixed, *constant, *b.before, *b.rows, *ahead)
+    graph = between(b.graph, inputs, b.graph.outputs)
+    body = _taken_apart(graph, len(b.fixed) + len(constant), len(b.before), 0)
+    return body, [*fixed, *once], [*rows, *stacks]
+
+
+def _independent(b: _Body) -> tuple[list[Node], list[Node]]:
+    """The nodes that do not depend on the carry: those that differ from step to step, and those that do not."""
+    dependent, moved = set(b.before), {b.step, *b.rows}
+    moving, still = [], []
+    for node in b.graph.nodes:
+        if not dependent.isdisjoint(node.operands):
+            dependent.update(node.results)
+        elif not moved.isdisjoint(node.operands):
+            moved.update(node.results)
+            moving.append(node)
+        elif node.operands:
+            still.append(node)
+    return moving, still
+
+
+def _worth(b: _Body, nodes: Sequence[Node], kinds: frozenset[Primitive] | set[Primitive], limit: float) -> list[Value]:
+    """The smallest rows with which the loop needs none of the nodes of these kinds; none where they exceed the limit,
+    in bytes per step, or where there is no such node."""
+    inside = {y for node in nodes for y in node.results}
+    sources = {y for node in nodes if node.primitive in kinds for y in node.results}
+    needed = {x for node in b.graph.nodes if inside.isdisjoint(node.results) for x in node.operands if x in inside}
+    needed.update([y for y in b.graph.outputs if y in inside])
+    size, found = cheapest_cut(nodes, [x for x in inside if x in needed], sources, set(), {})
+    return found if size <= limit else []

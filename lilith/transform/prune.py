@@ -12,13 +12,13 @@ def remove_dead(graph: Graph) -> Graph:
     live = live_nodes(graph.nodes, graph.outputs)
     if len(live) == len(graph.nodes) and all(a is b for a, b in zip(live, graph.nodes, strict=True)):
         return graph
-    return Graph(graph.name, graph.inputs, graph.input_names, tuple(live), graph.outputs)
+    return Graph(graph.name, graph.inputs, graph.input_names, live, graph.outputs)
 
 
-def live_nodes(nodes: Sequence[Node], outputs: Sequence[Value]) -> list[Node]:
+def live_nodes(nodes: Sequence[Node], outputs: Sequence[Value]) -> tuple[Node, ...]:
     """The nodes that reach an output or have an effect; loops and branches without what is dead in them."""
     needed = set(outputs)
-    live = []
+    live: list[Node] = []
     for node in reversed(nodes):
         if node.effect or not needed.isdisjoint(node.results):
             rule = _PRUNE.get(node.primitive.name)
@@ -26,14 +26,13 @@ def live_nodes(nodes: Sequence[Node], outputs: Sequence[Value]) -> list[Node]:
                 node = rule(node, needed)
             needed.update(node.operands)
             live.append(node)
-    live.reverse()
-    return live
+    return tuple(reversed(live))
 
 
 def _reached(graph: Graph, outputs: Sequence[Value]) -> tuple[set[Value], tuple[Node, ...]]:
     """What the outputs and the effects of a graph need: its inputs among it, and its nodes."""
     nodes = live_nodes(graph.nodes, outputs)
-    return {*outputs, *[x for node in nodes for x in node.operands]}, tuple(nodes)
+    return {*outputs, *[x for node in nodes for x in node.operands]}, nodes
 
 
 def _case(node: Node, needed: set[Value]) -> Node:

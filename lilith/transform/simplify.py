@@ -6,6 +6,7 @@ exception, as in every compiler of this kind: x + 0 is x, so that the sign of a 
 
 from __future__ import annotations
 
+from collections import Counter
 from collections.abc import Callable
 from typing import Any
 
@@ -44,14 +45,17 @@ class _Simplifier:
         self.env: dict[Value, Value] = {}
         self.producer: dict[Value, Node] = {}
         self.known: dict[tuple, tuple[Value, ...]] = {}
+        self.uses: Counter[Value] = Counter()  # how often a value of the graph as it was is read
 
     def run(self) -> Graph:
         graph, env = self.graph, self.env
+        nodes = live_nodes(graph.nodes, graph.outputs)
+        self.uses = Counter([x for node in nodes for x in node.operands] + list(graph.outputs))
         with Builder() as builder:
-            for node in live_nodes(graph.nodes, graph.outputs):
+            for node in nodes:
                 self.visit(builder, node, tuple([env.get(x, x) for x in node.operands]))
         outputs = tuple([env.get(y, y) for y in graph.outputs])
-        nodes = tuple(live_nodes(builder.nodes, outputs))
+        nodes = live_nodes(builder.nodes, outputs)
         return Graph(graph.name, graph.inputs, graph.input_names, nodes, outputs)
 
     def visit(self, builder: Builder, node: Node, operands: tuple[Value, ...]) -> None:
@@ -273,7 +277,35 @@ def _pad(s: _Simplifier, node: Node, operands: tuple[Value, ...]) -> Value | Non
 
 
 def _reduce_sum(s: _Simplifier, node: Node, operands: tuple[Value, ...]) -> Value | None:
-    return operands[0] if not node.params["axes"] else None
+    """A sum of a transposed array is a transposed sum; a sum of products is one product, contracted over the sum."""
+    (x,) = operands
+    axes = node.params["axes"]
+    if not axes:
+        return x
+    moved = s.made_by(x, "transpose")
+    if moved is not None:
+        order = moved.params["axes"]
+        summed = tuple(sorted([order[axis] for axis in axes]))
+        total = PRIMITIVES["reduce_sum"](moved.operands[0], axes=summed)
+        left = [axis for axis in range(x.ndim) if axis not in summed]
+        kept = tuple([left.index(order[axis]) for axis in range(x.ndim) if axis not in axes])
+        return PRIMITIVES["transpose"](total, axes=kept)
+    product = s.made_by(x, "dot_general")
+    return _contracted(product, axes) if product is not None and s.uses.get(x, 1) == 1 else None
+
+
+def _contracted(product: Node, axes: tuple[int, ...]) -> Value | None:
+    """The sum of a product over some of its batch axes, as a product contracted over them."""
+    batch, contract = product.params["batch"], product.params["contract"]
+    count = len(batch[0])
+    if not any(axis < count for axis in axes):
+        return None
+    summed = [axis for axis in axes if axis < count]
+    pairs = [tuple([side[axis] for axis in range(count) if axis not in summed]) for side in batch]
+    inner = [tuple([*own, *[side[axis] for axis in summed]]) for own, side in zip(contract, batch, strict=True)]
+    total = PRIMITIVES["dot_general"](*product.operands, contract=tuple(inner), batch=tuple(pairs))
+    rest = tuple([axis - len(summed) for axis in axes if axis >= count])
+    return PRIMITIVES["reduce_sum"](total, axes=rest) if rest else total
 
 
 IDENTITIES: dict[str, _Rule] = {

@@ -17,9 +17,10 @@ from lilith.ops.loops import reverse_while, while_loop
 from lilith.ops.reduction import reduce_or
 from lilith.ops.shape import broadcast_in_dim
 from lilith.transform.batch import batch, batched_outputs
-from lilith.transform.branches import between, bound_to_zero
+from lilith.transform.branches import bound_to_zero
 from lilith.transform.forward import forward
 from lilith.transform.loops import active_operands
+from lilith.transform.parts import between
 from lilith.transform.reverse import carries_derivative, reverse
 from lilith.transform.simplify import simplify
 
