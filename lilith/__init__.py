@@ -4,7 +4,7 @@ from lilith import numpy, special, testing
 from lilith.api import grad, jit, print, stop_gradient, trace, trace_grad, value_and_grad
 from lilith.compile import explain_cache
 from lilith.config import config
-from lilith.control import cond, fori_loop, map, scan, switch, while_loop
+from lilith.control import associative_scan, cond, fori_loop, map, scan, switch, while_loop
 from lilith.ir.graph import Graph
 from lilith.result import GradResult
 from lilith.source import (
@@ -37,6 +37,7 @@ __all__ = [
     "TraceError",
     "Tracer",
     "UnsupportedError",
+    "associative_scan",
     "cond",
     "config",
     "explain_cache",

@@ -271,3 +271,34 @@ def test_nested_graphs_are_printed_and_checked():
     inner.nodes[0].results[0].type = lilith.ir.TensorType((7,), np.dtype("f8"))
     with pytest.raises(lilith.ir.VerifyError):
         graph.verify()
+
+
+@pytest.mark.parametrize("n", [1, 2, 15, 16, 17, 40, 300])
+@pytest.mark.parametrize("reverse", [False, True])
+def test_associative_scan(n, reverse):
+    """An affine recurrence y = a y + b: its maps are combined."""
+
+    def combine(p, q):
+        return p[0] * q[0], q[0] * p[1] + q[1]
+
+    a, b = RNG.normal(size=(n,)), RNG.normal(size=(n,))
+    scale, shift = lilith.associative_scan(combine, (a, b), reverse=reverse)
+    order = slice(None, None, -1) if reverse else slice(None)
+    ys, y = [], 0.0
+    for s, t in zip(a[order], b[order], strict=True):
+        y = s * y + t
+        ys.append(y)
+    np.testing.assert_allclose(scale[order], np.cumprod(a[order]), rtol=1e-10)
+    np.testing.assert_allclose(shift[order], ys, rtol=1e-10)
+
+
+def test_associative_scan_along_an_axis_and_its_gradient():
+    x = RNG.normal(size=(2, 23, 3))
+    np.testing.assert_allclose(lilith.associative_scan(np.add, x, axis=1), np.cumsum(x, 1))
+    np.testing.assert_allclose(lilith.associative_scan(np.maximum, x, axis=-2), np.maximum.accumulate(x, 1))
+    check_grads(lambda x: np.sum(np.sin(lilith.associative_scan(np.multiply, x, axis=1))), (x,))
+    with pytest.raises(lilith.ShapeError, match="no axis 3"):
+        lilith.associative_scan(np.add, x, axis=3)
+    with pytest.raises(lilith.ShapeError, match=r"elems\[0\]: 2, elems\[1\]: 3"):
+        lilith.associative_scan(lambda a, b: a, (x, x[0, 0]))
+    assert lilith.associative_scan(np.add, np.zeros((0, 2))).shape == (0, 2)
