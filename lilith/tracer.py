@@ -455,7 +455,7 @@ def _methods() -> None:
         return call
 
     for name in (
-        "all any argmax argmin argpartition argsort choose clip compress cumprod cumsum diagonal dot max mean min "
+        "all any argmax argmin argpartition argsort choose clip cumprod cumsum diagonal dot max mean min "
         "nonzero partition prod put ravel repeat round searchsorted squeeze std sum swapaxes take trace var"
     ).split():
         setattr(Tracer, name, method(getattr(np, name)))
@@ -498,6 +498,11 @@ def _copy(self: Tracer, order: str = "C") -> Tracer:
     return self
 
 
+def _compress(self: Tracer, condition: Any, axis: Any = None) -> Tracer:
+    """numpy.compress of this array with a known mask."""
+    return call_rule(FUNCTIONS.get(np.compress), np.compress, (condition, self, axis), {})
+
+
 def _flatten(self: Tracer, order: str = "C") -> Tracer:
     """numpy.ravel of this array."""
     return FUNCTIONS[np.ravel](self, order=order)
@@ -505,4 +510,4 @@ def _flatten(self: Tracer, order: str = "C") -> Tracer:
 
 Tracer.reshape, Tracer.transpose, Tracer.astype = _reshape, _transpose, _astype  # type: ignore[attr-defined]
 Tracer.conj, Tracer.conjugate = _conjugate, _conjugate  # type: ignore[attr-defined]
-Tracer.copy, Tracer.flatten = _copy, _flatten  # type: ignore[attr-defined]
+Tracer.copy, Tracer.flatten, Tracer.compress = _copy, _flatten, _compress  # type: ignore[attr-defined]

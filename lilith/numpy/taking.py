@@ -20,9 +20,9 @@ from lilith.numpy.core import (
     expand,
     full,
     implements,
-    joined,
     lift,
     normalize_axis,
+    promote,
     shape_argument,
 )
 from lilith.numpy.indexing import pick, take_item, wrapped
@@ -143,7 +143,7 @@ FEW_CHOICES = 32
 def choose(a: Any, choices: Any, mode: str = "raise") -> Value:
     """numpy.choose: element by element one of several arrays. A traced a outside of the choices takes the nearest."""
     if isinstance(choices, list | tuple):
-        arrays = joined(*choices)
+        arrays = promote(*choices)
     else:
         whole = lift(choices)
         arrays = [take_item(whole, k) for k in range(whole.shape[0])]
