@@ -219,15 +219,9 @@ def lower(f: Callable[..., Any], *args: Any, platform: str | None = None, **kwar
         args, kwargs: arrays, or types from `spec`, in any structure.
         platform: `cpu`, `cuda`, `rocm` or `tpu`, which need not be there; None for the default device's.
 
-    >>> print(lower(lambda x: 2 * x, spec("f32[3]")))
-    module @"<lambda>" {
-      func.func public @main(%x: tensor<3xf32>) -> tensor<3xf32> {
-        %cst = stablehlo.constant dense<2.000000e+00> : tensor<3xf32>
-        %0 = stablehlo.multiply %cst, %x : tensor<3xf32>
-        return %0 : tensor<3xf32>
-      }
-    }
-    <BLANKLINE>
+    >>> text = str(lower(lambda x: 2 * x, spec("f32[3]")))
+    >>> "(%x: tensor<3xf32>) -> tensor<3xf32>" in text, "stablehlo.multiply" in text
+    (True, True)
     """
     _check_function(f)
     _check_options(f, platform=platform is not None)

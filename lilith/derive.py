@@ -219,18 +219,10 @@ def derive(
     dynamic = [leaf for leaf in arguments.leaves if leaf.kind != STATIC]
     values, structure = _split_aux(f, spec, recorded)
     kinds = [_value_kind(y.type, [dynamic[i].kind for i in wanted] or [x.kind for x in dynamic]) for y in graph.outputs]
+    kept = (recorded.leaves, structure)
+    given = (recorded.captured, recorded.hoisted)
     if not spec.gradient:
-        return Derivation(
-            simplify(graph),
-            tuple(kinds),
-            recorded.leaves,
-            structure,
-            [],
-            None,
-            recorded.captured,
-            recorded.hoisted,
-            (graph, graph) if config.dump else (),
-        )
+        return Derivation(simplify(graph), tuple(kinds), *kept, [], None, *given, _stages(graph, graph))
     main = [leaf.output for leaf in values if isinstance(leaf, Traced)]
     if spec.cotangent:
         whole_value = tree.unflatten(recorded.structure, list(range(len(recorded.leaves))))
@@ -245,19 +237,13 @@ def derive(
         for _ in range(len(whole.inputs) - len(graph.inputs)):
             whole = whole.bind(len(graph.inputs), lambda type: fill_like(Value(type), 1))
     zeros = [dynamic[i].path for i, zero in zip(wanted, structural_zeros(differentiated, wanted), strict=True) if zero]
-    kinds += [dynamic[i].kind for i in wanted]
+    kinds.extend([dynamic[i].kind for i in wanted])
     labels, entries = _entries(f, spec, arguments, wanted, len(graph.outputs), frozenset(zeros))
-    return Derivation(
-        simplify(whole),
-        tuple(kinds),
-        recorded.leaves,
-        structure,
-        entries,
-        labels,
-        recorded.captured,
-        recorded.hoisted,
-        (graph, whole) if config.dump else (),
-    )
+    return Derivation(simplify(whole), tuple(kinds), *kept, entries, labels, *given, _stages(graph, whole))
+
+
+def _stages(*graphs: Graph) -> tuple[Graph, ...]:
+    return graphs if config.dump else ()
 
 
 def gradient_source(graph: Graph) -> Source | None:

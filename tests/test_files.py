@@ -147,7 +147,7 @@ def test_a_fresh_process_needs_no_source(file):
 def test_truncated_files(file, kept):
     data = file.read_bytes()
     file.write_bytes(data[: int(len(data) * kept) if isinstance(kept, float) else kept])
-    with pytest.raises(ProgramFileError, match="is no whole program file|has been altered"):
+    with pytest.raises(ProgramFileError, match=r"is no whole program file|has been altered"):
         lilith.load_program(file)
 
 
