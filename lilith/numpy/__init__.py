@@ -9,7 +9,7 @@ from typing import Any
 
 import numpy as _np
 
-from lilith.numpy import functions, methods, products, scipy_ufuncs  # noqa: F401  their rules enter the tables
+from lilith.numpy import fourier, functions, methods, products, scipy_ufuncs  # noqa: F401  their rules enter the tables
 from lilith.numpy.creation import asarray
 from lilith.numpy.creation import full_array as full
 from lilith.numpy.creation import make_array as array

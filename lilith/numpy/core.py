@@ -286,9 +286,10 @@ def wrap(x: Any) -> Any:
 
 
 def name_of(function: Any) -> str:
-    """`sum`, `linalg.norm`: how the user writes it after `np.`."""
+    """`sum`, `linalg.norm`, `fft.rfft`: how the user writes it after `np.`."""
     module = getattr(function, "__module__", "") or ""
-    return f"linalg.{function.__name__}" if module.startswith("numpy.linalg") else function.__name__
+    part = next((part for part in ("linalg", "fft") if module.startswith(f"numpy.{part}")), "")
+    return f"{part}.{function.__name__}" if part else function.__name__
 
 
 def _signature(function: Any) -> inspect.Signature | None:
