@@ -1,6 +1,6 @@
 """Lilith: gradients of any scalar-valued Python function, compiled by XLA."""
 
-from lilith import numpy, special, testing
+from lilith import numpy, random, special, testing
 from lilith.api import grad, jit, print, stop_gradient, trace, trace_grad, value_and_grad
 from lilith.compile import explain_cache
 from lilith.config import config
@@ -42,6 +42,7 @@ __all__ = [
     "jit",
     "numpy",
     "print",
+    "random",
     "special",
     "stop_gradient",
     "testing",
