@@ -2,13 +2,16 @@
 
 from __future__ import annotations
 
-from collections.abc import Sequence
+from collections.abc import Callable, Sequence
+from typing import Any
 
 import numpy as np
 
 from lilith.ir.graph import Node
-from lilith.ir.type import kind, real_dtype
-from lowering.emit import RULES, Emitter, i64_array
+from lilith.ir.type import TensorType, kind, real_dtype
+from lilith.ops.pooling import Pooling
+from lowering.emit import RULES, Emitter, Rule, i64_array
+from lowering.rules.reduction import lowest, reduce
 
 
 def padding(low: Sequence[int], high: Sequence[int]) -> str:
@@ -52,4 +55,43 @@ def _conv(e: Emitter, node: Node, operands: list[str]) -> str:
     return e.op("stablehlo.complex", (difference, total), (real, real), result)
 
 
-RULES["conv"] = _conv
+def _window_reduction(operation: str, initial: Callable[[np.dtype], Any]) -> Rule:
+    """Axis by axis on CPU, where the time of a window goes with its size; the result is the same."""
+
+    def once(e: Emitter, x: str, type: TensorType, at: Pooling) -> tuple[str, TensorType]:
+        scalar = TensorType((), type.dtype)
+        result = type.with_shape(at.shape(type.shape))
+        attributes = (
+            f"window_dimensions = {i64_array(at.window)}, window_strides = {i64_array(at.strides)}, "
+            f"window_dilations = {i64_array(at.dilation)}, padding = {padding(at.low, at.high)}"
+        )
+        start = e.constant(initial(type.dtype), scalar)
+        reducer = e.reducer(operation, type.dtype)
+        return e.op("stablehlo.reduce_window", (x, start), (type, scalar), result, attributes, reducer), result
+
+    def rule(e: Emitter, node: Node, operands: list[str]) -> str:
+        x, type, result = operands[0], node.operands[0].type, node.results[0].type
+        at = Pooling(**node.params)
+        if result.size == 0 or type.size == 0:
+            return e.constant(initial(type.dtype), result)
+        whole = at.whole_axes(type.shape)
+        if whole:
+            x = reduce(e, operation, initial(type.dtype), x, type, whole)
+            kept = type.with_shape(tuple([1 if axis in whole else n for axis, n in enumerate(type.shape)]))
+            left = type.with_shape(tuple([n for axis, n in enumerate(type.shape) if axis not in whole]))
+            x, type = e.op("stablehlo.reshape", (x,), (left,), kept), kept
+        rest = tuple([axis for axis in at.pooled_axes() if axis not in whole])
+        for axes in [(axis,) for axis in rest] if e.platform == "cpu" else [rest] if rest else []:
+            x, type = once(e, x, type, at.of_axes(axes))
+        return x
+
+    return rule
+
+
+RULES.update(
+    {
+        "conv": _conv,
+        "reduce_window_sum": _window_reduction("stablehlo.add", lambda dtype: 0),
+        "reduce_window_max": _window_reduction("stablehlo.maximum", lowest),
+    }
+)
