@@ -40,6 +40,14 @@ class Geometry(NamedTuple):
     lhs_dilation: Axes
     rhs_dilation: Axes
 
+    def result(self, x: TensorType, w: TensorType, batch_groups: int = 1) -> TensorType:
+        """The type of the convolution of x with the kernel w."""
+        space = [
+            positions(extent(n, base), lo, hi, k, stride, dilation)
+            for n, k, stride, lo, hi, base, dilation in zip(x.shape[2:], w.shape[2:], *self, strict=True)
+        ]
+        return TensorType((x.shape[0] // batch_groups, w.shape[0], *space), x.dtype, x.weak and w.weak)
+
 
 def _check_groups(x: TensorType, w: TensorType, feature_groups: int, batch_groups: int) -> None:
     if feature_groups < 1 or batch_groups < 1 or (feature_groups > 1 and batch_groups > 1):
@@ -86,11 +94,7 @@ def _conv_type(
             hint="one number per spatial axis; strides and dilations are 1 or larger",
         )
     _check_groups(x, w, feature_groups, batch_groups)
-    space = [
-        positions(extent(n, base), lo, hi, k, stride, dilation)
-        for n, k, stride, lo, hi, base, dilation in zip(x.shape[2:], w.shape[2:], *geometry, strict=True)
-    ]
-    return TensorType((x.shape[0] // batch_groups, w.shape[0], *space), x.dtype, x.weak and w.weak)
+    return geometry.result(x, w, batch_groups)
 
 
 def padded(x: np.ndarray, value: object, low: Axes, high: Axes, dilation: Axes) -> np.ndarray:
