@@ -13,21 +13,26 @@ import numpy as _np
 
 from lilith.numpy import (  # noqa: F401  their rules enter the tables
     applying,
+    fourier,
     functions,
     methods,
     products,
+    quantiles,
     scipy_ufuncs,
+    sorting,
     taking,
 )
 from lilith.numpy import assigning as _assigning
 from lilith.numpy.creation import asarray
 from lilith.numpy.creation import full_array as full
 from lilith.numpy.creation import make_array as array
+from lilith.numpy.sorting import argsort_array as argsort
+from lilith.numpy.sorting import sort_array as sort
 from lilith.numpy.taking import take_array as take
 from lilith.tracer import FUNCTIONS as _FUNCTIONS
 from lilith.tracer import UFUNCS as _UFUNCS
 
-_OURS = {"array": array, "asarray": asarray, "full": full, "take": take}
+_OURS = {"argsort": argsort, "array": array, "asarray": asarray, "full": full, "sort": sort, "take": take}
 for _name in (
     "argwhere", "copyto", "fill_diagonal", "flatnonzero", "nonzero", "place", "put", "put_along_axis", "putmask",
 ):  # fmt: skip
@@ -41,12 +46,16 @@ def __getattr__(name: str) -> Any:
 def supported() -> list[str]:
     """The names of NumPy's functions that work on traced arrays."""
     found = {name for name in dir(_np) if _known(getattr(_np, name))}
-    found |= {f"linalg.{name}" for name in dir(_np.linalg) if _known(getattr(_np.linalg, name))}
+    for part in ("linalg", "fft"):
+        space = getattr(_np, part)
+        found |= {f"{part}.{name}" for name in dir(space) if _known(getattr(space, name))}
     return sorted(found | _OURS.keys())
 
 
 def _known(function: Any) -> bool:
-    return callable(function) and not isinstance(function, type) and (function in _UFUNCS or function in _FUNCTIONS)
+    if not callable(function) or isinstance(function, type):
+        return False
+    return function in _UFUNCS or (function in _FUNCTIONS and not hasattr(_FUNCTIONS[function], "refuses"))
 
 
 def __dir__() -> list[str]:

@@ -351,6 +351,7 @@ def _refuse(function: Any, hint: str, why: str = "the size of the result depends
         raise UnsupportedError(f"np.{name} of traced arrays: {why}", hint=hint)
 
     rule.__doc__ = f"numpy.{name}: an error, since {why}."
+    rule.refuses = True  # type: ignore[attr-defined]
     FUNCTIONS[function] = rule
 
 
