@@ -25,8 +25,10 @@ from lilith.source import IndexingError, TraceError, UnsupportedError
 from lilith.trace import contains_tracer, current_trace
 from lilith.tracer import FUNCTIONS, Tracer
 
-FEW = 16
-"""Index arrays that are up to so many regular runs are sliced and joined; gather takes more."""
+FEW, MOST, LONG = 4, 16, 16
+"""Index arrays that are up to FEW regular runs, or up to MOST of LONG elements on average, are slices joined by one
+concatenation; gather is faster for more (on XLA:CPU at 8 scattered rows of 10000 1.3 times, at 16 twice).
+"""
 
 _I32, _I64 = np.dtype(np.int32), np.dtype(np.int64)
 
@@ -355,7 +357,7 @@ def _order(places: np.ndarray) -> dict[str, bool]:
 
 def pick(x: Value, axis: int, places: np.ndarray, first: int) -> Value:
     """The elements at known places of one axis; the axes of `places` come to lie at `first`."""
-    runs = _runs(places.reshape(-1), FEW)
+    runs = _runs(places.reshape(-1), max(FEW, min(MOST, places.size // LONG)))
     if runs is None:
         index = current_trace().lift(_narrow(places, x.shape[axis]))
         return gathered(x, (axis,), [index], first, **_order(places))
