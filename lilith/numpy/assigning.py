@@ -16,7 +16,7 @@ from lilith.ir.graph import Value, fill_like
 from lilith.ir.type import dtype_name, kind
 from lilith.numpy import floats, reductions, ufuncs
 from lilith.numpy.core import array, convert, expand, full, lift, static_int, wrap
-from lilith.numpy.indexing import constant, gathered, take_item, wrapped
+from lilith.numpy.indexing import constant, gathered, position, take_item
 from lilith.numpy.taking import along, flattened, index_array, moded
 from lilith.ops import elementwise, indexing, shape
 from lilith.ops.windows import Windows
@@ -118,7 +118,7 @@ def put(a: Any, ind: Any, v: Any, mode: str = "raise") -> Value:
     count = int(np.prod(index.shape))
     if count == 0 or 0 in np.shape(v):
         return x
-    places = flattened(wrapped(lift(index), n))
+    places = flattened(position(lift(index), n))
     return _flat_write(x, places, _repeated(_safely(v, x.dtype, "put"), count))
 
 

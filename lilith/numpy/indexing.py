@@ -248,6 +248,17 @@ def wrapped(i: Value, n: int) -> Value:
     return elementwise.select(elementwise.lt(i, fill_like(i, 0)), i + n, i) if signed else i
 
 
+def position(i: Value, n: int) -> Value:
+    """A traced index of an axis of length n as an element's position, in int32 where that can hold n."""
+    i = wrapped(i, n)
+    i = elementwise.min(elementwise.max(i, fill_like(i, 0)), fill_like(i, n - 1))
+    return convert(i, _index_dtype(n))
+
+
+def _index_dtype(n: int) -> np.dtype:
+    return _I32 if n <= np.iinfo(_I32).max else _I64
+
+
 def _dynamic(x: Value, entries: Sequence[Any]) -> Value:
     """Traced scalars beside ints, slices and None: a slice, then one dynamic slice of all traced axes."""
     y = _basic(x, [slice(None) if isinstance(k, Value) else k for k in entries])
@@ -326,23 +337,38 @@ def _broadcast(shapes: Sequence[Shape], x: Value) -> Shape:
 def _picked(x: Value, arrays: list[tuple[int, np.ndarray | Value]], batch: Shape, first: int) -> Value:
     """The elements of x that index arrays of some of its axes name; the axes of the batch begin at `first`."""
     axes = tuple([axis for axis, _ in arrays])
-    if not all([isinstance(i, np.ndarray) for _, i in arrays]):
-        return gathered(x, axes, [_component(x, axis, i, batch) for axis, i in arrays], first)
     sizes = [x.shape[axis] for axis in axes]
+    side_by_side = axes == tuple(range(axes[0], axes[0] + len(axes)))
+    merged = (*x.shape[: axes[0]], math.prod(sizes), *x.shape[axes[-1] + 1 :])
+    rows = shape.reshape(x, shape=merged) if side_by_side and len(axes) > 1 else x
+    if not all([isinstance(i, np.ndarray) for _, i in arrays]):
+        columns = [_component(x, axis, i, batch) for axis, i in arrays]
+        return (
+            gathered(rows, axes[:1], [_flat(columns, sizes)], first)
+            if side_by_side
+            else gathered(x, axes, columns, first)
+        )
     known = [_positions(x, axis, np.broadcast_to(i, batch)) for axis, i in arrays]  # type: ignore[arg-type]
     places = np.ravel_multi_index(known, sizes)
-    if axes == tuple(range(axes[0], axes[0] + len(axes))):
-        merged = (*x.shape[: axes[0]], math.prod(sizes), *x.shape[axes[-1] + 1 :])
-        rows = x if len(axes) == 1 else shape.reshape(x, shape=merged)
+    if side_by_side:
         return pick(rows, axes[0], np.asarray(places), first)
     constants = [constant(_narrow(i, n)) for i, n in zip(known, sizes, strict=True)]
     return gathered(x, axes, constants, first, **_order(np.asarray(places)))
 
 
+def _flat(columns: Sequence[Value], sizes: Sequence[int]) -> Value:
+    """Positions on axes that are merged into one: one number per element is gathered and scattered faster than two."""
+    dtype = _index_dtype(math.prod(sizes))
+    total = convert(columns[0], dtype)
+    for column, n in zip(columns[1:], sizes[1:], strict=True):
+        total = total * n + convert(column, dtype)
+    return total
+
+
 def _component(x: Value, axis: int, i: np.ndarray | Value, batch: Shape) -> Value:
     """An index array, known or traced, as non-negative integers of the batch's shape."""
     if isinstance(i, Value):
-        return expand(wrapped(i, _not_empty(x, axis)), batch)
+        return expand(position(i, _not_empty(x, axis)), batch)
     return expand(constant(_narrow(_positions(x, axis, i), x.shape[axis])), batch)
 
 
@@ -357,7 +383,7 @@ def _positions(x: Value, axis: int, i: np.ndarray) -> np.ndarray:
 
 
 def _narrow(i: np.ndarray, n: int) -> np.ndarray:
-    return i.astype(_I32 if n <= np.iinfo(_I32).max else _I64)
+    return i.astype(_index_dtype(n))
 
 
 def _order(places: np.ndarray) -> dict[str, bool]:

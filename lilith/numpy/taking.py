@@ -25,7 +25,7 @@ from lilith.numpy.core import (
     promote,
     shape_argument,
 )
-from lilith.numpy.indexing import constant, pick, take_item, wrapped
+from lilith.numpy.indexing import constant, pick, position, take_item
 from lilith.ops import elementwise, indexing, shape
 from lilith.remedies import REPLACEMENTS
 from lilith.source import ArgumentError, IndexingError, ShapeError, UnsupportedError
@@ -119,7 +119,7 @@ def along(x: Value, indices: Any, axis: Any, name: str) -> tuple[Value, Value, i
     elif n == 0 and index.type.size:
         raise IndexingError(f"{name}: {x.type} has no elements along axis {place}", hint="check for an empty array")
     else:
-        index = wrapped(index, n)
+        index = position(index, n)
     off = [t.type.with_shape((*t.shape[:place], 1, *t.shape[place + 1 :])) for t in (x, index)]
     common = broadcast_shapes(name, off)
     x, index = [expand(v, (*common[:place], v.shape[place], *common[place + 1 :])) for v in (x, index)]
