@@ -9,16 +9,24 @@ from typing import Any
 
 import numpy as _np
 
-from lilith.numpy import functions, methods, products, quantiles, scipy_ufuncs, sorting  # noqa: F401  rules
+from lilith.numpy import methods, products, quantiles, scipy_ufuncs, signals, statistics  # noqa: F401  rules
 from lilith.numpy.creation import asarray
 from lilith.numpy.creation import full_array as full
 from lilith.numpy.creation import make_array as array
+from lilith.numpy.histograms import bincount_array as bincount
 from lilith.numpy.sorting import argsort_array as argsort
 from lilith.numpy.sorting import sort_array as sort
 from lilith.tracer import FUNCTIONS as _FUNCTIONS
 from lilith.tracer import UFUNCS as _UFUNCS
 
-_OURS = {"argsort": argsort, "array": array, "asarray": asarray, "full": full, "sort": sort}
+_OURS = {
+    "argsort": argsort,
+    "array": array,
+    "asarray": asarray,
+    "bincount": bincount,
+    "full": full,
+    "sort": sort,
+}
 
 
 def __getattr__(name: str) -> Any:
