@@ -56,6 +56,16 @@ def _block_length(n: int, m: int) -> int:
     return min(m, max(32 if n < 8192 else 64, math.isqrt(n + m) // 2))
 
 
+def _windows(blocks: Value, rows: int) -> Value:
+    """Row j is made of the blocks (rows of the operand) j, j + 1, ..., as many as there are for every j < rows."""
+    count, b = blocks.shape[0] - rows + 1, blocks.shape[1]
+    if count <= 3:
+        return shape.concatenate(*[shape.part(blocks, 0, k, k + rows) for k in range(count)], axis=1)
+    # one gather compiles several times as fast as many slices, and runs as fast
+    first, further = [shape.iota(shape=(rows, count), dtype=np.dtype(np.int32), axis=axis) for axis in (0, 1)]
+    return reshaped(indexing.take(blocks, elementwise.add(first, further), 0), (rows, count * b))
+
+
 def _convolved(x: Value, v: Value) -> Value:
     """y_k = Σ x_i v_(k - i), whole, for vectors of lengths n >= m.
 
@@ -66,9 +76,8 @@ def _convolved(x: Value, v: Value) -> Value:
     b = _block_length(n, m)
     parts = -(-m // b)
     rows = -(-(n + m - 1) // b)
-    blocks = reshaped(_padded(x, parts * b, rows * b - n), (rows + parts, b))
-    windows = shape.concatenate(*[shape.part(blocks, 0, k, k + rows) for k in range(parts + 1)], axis=1)
     width = (parts + 1) * b
+    windows = _windows(reshaped(_padded(x, parts * b, rows * b - n), (rows + parts, b)), rows)
     turned = shape.rev(_padded(v, 0, parts * b - m), axes=(0,))
     line = shape.broadcast_in_dim(_padded(turned, 1, b), shape=(b, width + 1), axes=(1,))
     # rows of width + 1 read in rows of width: each is the one before, moved by one
