@@ -9,7 +9,15 @@ from typing import Any
 
 import numpy as _np
 
-from lilith.numpy import methods, products, quantiles, scipy_ufuncs, signals, statistics  # noqa: F401  rules
+from lilith.numpy import (  # noqa: F401  their rules enter the tables
+    fourier,
+    methods,
+    products,
+    quantiles,
+    scipy_ufuncs,
+    signals,
+    statistics,
+)
 from lilith.numpy.creation import asarray
 from lilith.numpy.creation import full_array as full
 from lilith.numpy.creation import make_array as array
@@ -36,7 +44,9 @@ def __getattr__(name: str) -> Any:
 def supported() -> list[str]:
     """The names of NumPy's functions that work on traced arrays."""
     found = {name for name in dir(_np) if _known(getattr(_np, name))}
-    found |= {f"linalg.{name}" for name in dir(_np.linalg) if _known(getattr(_np.linalg, name))}
+    for part in ("linalg", "fft"):
+        space = getattr(_np, part)
+        found |= {f"{part}.{name}" for name in dir(space) if _known(getattr(space, name))}
     return sorted(found | _OURS.keys())
 
 

@@ -8,7 +8,7 @@ import numpy as np
 
 from lilith.ir.graph import Node
 from lilith.ir.type import TensorType
-from lilith.ops.indexing import Windows, window_sizes
+from lilith.ops.windows import Windows, window_sizes
 from lowering.emit import RULES, Emitter, i64_array, tensor_type
 from lowering.rules.elementwise import compare
 from lowering.rules.shape import attributed

@@ -7,7 +7,7 @@ from typing import Any
 
 import numpy as np
 
-from lilith.ops.indexing import Windows
+from lilith.ops.windows import Windows
 from tests.samples.making import BOOL, C128, F32, F64, I32, I64, U8, Sample, sample, values
 
 
