@@ -14,25 +14,34 @@ import numpy as _np
 from lilith.numpy import (  # noqa: F401  their rules enter the tables
     applying,
     fourier,
-    functions,
     methods,
     products,
     quantiles,
     scipy_ufuncs,
-    sorting,
+    signals,
+    statistics,
     taking,
 )
 from lilith.numpy import assigning as _assigning
 from lilith.numpy.creation import asarray
 from lilith.numpy.creation import full_array as full
 from lilith.numpy.creation import make_array as array
+from lilith.numpy.histograms import bincount_array as bincount
 from lilith.numpy.sorting import argsort_array as argsort
 from lilith.numpy.sorting import sort_array as sort
 from lilith.numpy.taking import take_array as take
 from lilith.tracer import FUNCTIONS as _FUNCTIONS
 from lilith.tracer import UFUNCS as _UFUNCS
 
-_OURS = {"argsort": argsort, "array": array, "asarray": asarray, "full": full, "sort": sort, "take": take}
+_OURS = {
+    "argsort": argsort,
+    "array": array,
+    "asarray": asarray,
+    "bincount": bincount,
+    "full": full,
+    "sort": sort,
+    "take": take,
+}
 for _name in (
     "argwhere", "copyto", "fill_diagonal", "flatnonzero", "nonzero", "place", "put", "put_along_axis", "putmask",
 ):  # fmt: skip
