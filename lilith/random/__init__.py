@@ -19,24 +19,33 @@ from lilith.random.continuous import (
     laplace,
     logistic,
     normal,
+    truncated_normal,
     uniform,
 )
 from lilith.random.discrete import bernoulli, categorical, randint
 from lilith.random.keys import bits, fold_in, key, split
+from lilith.random.shaped import beta, chisquare, dirichlet, gamma, loggamma, student_t
 
 __all__ = [
     "bernoulli",
+    "beta",
     "bits",
     "categorical",
     "cauchy",
+    "chisquare",
+    "dirichlet",
     "exponential",
     "fold_in",
+    "gamma",
     "gumbel",
     "key",
     "laplace",
+    "loggamma",
     "logistic",
     "normal",
     "randint",
     "split",
+    "student_t",
+    "truncated_normal",
     "uniform",
 ]
