@@ -28,9 +28,10 @@ from lilith.numpy.core import (
 )
 from lilith.numpy.shaping import moveaxis
 from lilith.ops import elementwise
+from lilith.remedies import REPLACEMENTS
 from lilith.source import ArgumentError, ShapeError
 from lilith.trace import contains_tracer, current_trace
-from lilith.tracer import REPLACEMENTS, Tracer
+from lilith.tracer import Tracer
 
 
 def _like(name: str, function: Any, number: Any) -> Callable[..., Value]:
