@@ -12,6 +12,7 @@ Bits are those of Threefry-2x32-20 (Salmon et al., Parallel random numbers: as e
 element's index. `split`, `fold_in` and `bits` use disjoint counters: a key that was split may also be drawn from.
 """
 
+from lilith.random.choosing import choice, permutation
 from lilith.random.continuous import (
     cauchy,
     exponential,
@@ -33,6 +34,7 @@ __all__ = [
     "categorical",
     "cauchy",
     "chisquare",
+    "choice",
     "dirichlet",
     "exponential",
     "fold_in",
@@ -43,6 +45,7 @@ __all__ = [
     "loggamma",
     "logistic",
     "normal",
+    "permutation",
     "randint",
     "split",
     "student_t",

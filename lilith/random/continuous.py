@@ -100,7 +100,7 @@ def normal(key: Any, shape: Any = (), dtype: Any = None) -> Value:
 
     >>> from lilith import random
     >>> random.normal(random.key(0), 2, np.float32)
-    array([1.6226422, 2.0252655], dtype=float32)
+    array([1.6226424, 2.0252652], dtype=float32)
     """
     wanted = floating_dtype("normal", dtype)
     return convert(standard_normal("normal", key, sampled_shape("normal", shape), _computed(wanted)), wanted)
