@@ -1,11 +1,14 @@
 """The primitives, by family. Importing this package fills the registry."""
 
 from lilith.ops import (
+    bessel,
     control,
     conv,
     elementwise,
     factorization,
     fft,
+    incomplete_beta,
+    incomplete_gamma,
     indexing,
     linalg,
     pooling,
@@ -17,11 +20,14 @@ from lilith.ops import (
 )
 
 __all__ = [
+    "bessel",
     "control",
     "conv",
     "elementwise",
     "factorization",
     "fft",
+    "incomplete_beta",
+    "incomplete_gamma",
     "indexing",
     "linalg",
     "pooling",
