@@ -160,14 +160,21 @@ def test_xla_computes_what_eval_computes(name: str) -> None:
 # ---- derivatives ----------------------------------------------------------------------------------------------------
 
 
-def check_gradient(graph: Graph, values: list[np.ndarray], wanted: Sequence[int]) -> None:
-    """vjp against a five-point difference of L = Re Σ v y along a random direction, input by input."""
+def check_gradient(
+    graph: Graph, values: list[np.ndarray], wanted: Sequence[int], hermitian: bool = False
+) -> None:
+    """vjp against a five-point difference of L = Re Σ v y along a random direction, input by input.
+
+    `hermitian`: the first input is one for Hermitian matrices, and so is the direction in it.
+    """
     cotangents = random_like([y.type for y in graph.outputs], seed=1)
     gradient = reverse(graph, wanted).verify()
     found = interpret(gradient, [*values, *cotangents])[len(graph.outputs) :]
     step = 1e-3
     for i, cotangent in zip(wanted, found, strict=True):
         (direction,) = random_like([graph.inputs[i].type], seed=2 + i)
+        if hermitian and i == 0:
+            direction = direction + direction.conj().mT
 
         def loss(offset: float, i: int = i, direction: np.ndarray = direction) -> float:
             moved = [x + offset * direction if k == i else x for k, x in enumerate(values)]
@@ -182,7 +189,7 @@ def check_gradient(graph: Graph, values: list[np.ndarray], wanted: Sequence[int]
 def test_vjp_is_the_derivative(name: str, sample: Sample) -> None:
     graph = graph_of(name, sample)
     if any(y.dtype in WIDE for y in graph.outputs):
-        check_gradient(graph, list(sample.operands), wanted_of(sample))
+        check_gradient(graph, list(sample.operands), wanted_of(sample), sample.hermitian)
 
 
 @pytest.mark.parametrize(("name", "sample"), SMOOTH)
@@ -195,7 +202,7 @@ def test_second_derivative(name: str, sample: Sample) -> None:
     gradient = reverse(graph, wanted)
     gradient = simplify(gradient.with_outputs(gradient.outputs[len(graph.outputs) :])).verify()
     values = [*sample.operands, *random_like(seeds, seed=7)]
-    check_gradient(gradient, values, [*wanted, *range(len(graph.inputs), len(values))])
+    check_gradient(gradient, values, [*wanted, *range(len(graph.inputs), len(values))], sample.hermitian)
 
 
 @pytest.mark.parametrize(("name", "sample"), SMOOTH)
