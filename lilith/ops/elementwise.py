@@ -276,17 +276,25 @@ logistic: Primitive = unary("logistic", INEXACT, lambda x: 1 / (1 + np.exp(-x)),
 
 # ---- trigonometric and hyperbolic -------------------------------------------------------------------------------
 
+
+def _one_minus_square(x: Value) -> Value:
+    """1 - x² with all digits near 1, and with the slope -2x: the slopes of (1 - x)(1 + x), one by one, would give the
+    derivatives of arcsin beyond the first as inf - inf at 1."""
+    c = primitive("stop_gradient")(x)
+    return (1 - c) * (1 + c) + (c * c - x * x)
+
+
 sin: Primitive = unary("sin", INEXACT, np.sin, lambda g, y, x: scale(g, cos(x)))
 cos: Primitive = unary("cos", INEXACT, np.cos, lambda g, y, x: scale(g, -sin(x)))
 tan: Primitive = unary("tan", INEXACT, np.tan, lambda g, y, x: scale(g, 1 + y * y))
-asin: Primitive = unary("asin", INEXACT, np.arcsin, lambda g, y, x: scale(g, 1 / sqrt((1 - x) * (1 + x))))
-acos: Primitive = unary("acos", INEXACT, np.arccos, lambda g, y, x: scale(g, -1 / sqrt((1 - x) * (1 + x))))
+asin: Primitive = unary("asin", INEXACT, np.arcsin, lambda g, y, x: scale(g, 1 / sqrt(_one_minus_square(x))))
+acos: Primitive = unary("acos", INEXACT, np.arccos, lambda g, y, x: scale(g, -1 / sqrt(_one_minus_square(x))))
 atan: Primitive = unary("atan", INEXACT, np.arctan, lambda g, y, x: scale(g, 1 / (1 + x * x)))
 sinh: Primitive = unary("sinh", INEXACT, np.sinh, lambda g, y, x: scale(g, cosh(x)))
 cosh: Primitive = unary("cosh", INEXACT, np.cosh, lambda g, y, x: scale(g, sinh(x)))
 tanh: Primitive = unary("tanh", INEXACT, np.tanh, lambda g, y, x: scale(g, 1 - y * y))
 asinh: Primitive = unary("asinh", INEXACT, np.arcsinh, lambda g, y, x: scale(g, 1 / sqrt(x * x + 1)))
-acosh: Primitive = unary("acosh", INEXACT, np.arccosh, lambda g, y, x: scale(g, 1 / (sqrt(x - 1) * sqrt(x + 1))))
+acosh: Primitive = unary("acosh", INEXACT, np.arccosh, lambda g, y, x: scale(g, rsqrt(x - 1) * rsqrt(x + 1)))
 atanh: Primitive = unary("atanh", INEXACT, np.arctanh, lambda g, y, x: scale(g, 1 / ((1 - x) * (1 + x))))
 
 
