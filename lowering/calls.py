@@ -13,7 +13,7 @@ import numpy as np
 
 from lilith.ir.graph import Builder, Value
 from lilith.ir.type import TensorType, dtype_name, kind
-from lowering.emit import Emitter, i64_array, string, tensor_type
+from lowering.emit import Emitter, i64_array, string
 from lowering.rules.elementwise import compare
 
 LAPACK_LETTER = {"f32": "s", "f64": "d", "c64": "c", "c128": "z"}
@@ -66,7 +66,7 @@ def library_call(
     attributes = [
         f"call_target_name = {string(target)}",
         "api_version = 4 : i32",
-        f"mhlo.backend_config = {{{own}}}",
+        f"backend_config = {{{own}}}",
         f'mhlo.frontend_attributes = {{num_batch_dims = "{ndim - matrix_axes}"}}',
         f"operand_layouts = {layouts(operand_types)}",
         f"result_layouts = {layouts(results)}",

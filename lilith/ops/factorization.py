@@ -13,7 +13,6 @@ from collections.abc import Callable
 from typing import Any
 
 import numpy as np
-import scipy.linalg
 
 from lilith.ir.graph import Value, fill_like
 from lilith.ir.primitive import Primitive, primitive
@@ -180,7 +179,9 @@ def _lu_eval(a: np.ndarray) -> tuple[np.ndarray, ...]:
     def one(x: np.ndarray) -> tuple[np.ndarray, ...]:
         if x.size == 0:
             return x, np.zeros(0, INDEX), np.arange(x.shape[0], dtype=INDEX)
-        (getrf,) = scipy.linalg.get_lapack_funcs(("getrf",), (x,))
+        from scipy import linalg  # loaded where it is used: it takes a tenth of a second
+
+        (getrf,) = linalg.get_lapack_funcs(("getrf",), (x,))
         packed, pivots, _ = getrf(x)
         return packed, pivots.astype(INDEX), permutation_of(pivots, x.shape[0])
 
@@ -375,7 +376,6 @@ def _svd_vjp(g: Any, y: Any, a: Value, *, wanted: tuple[bool, ...], full: bool) 
     a_bar = _total(product(product(u, inner), vh), beyond)
     assert a_bar is not None
     return (conj(a_bar),)
-
 
 
 def _svd_eval(a: np.ndarray, full: bool) -> tuple[np.ndarray, ...]:

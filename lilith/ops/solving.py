@@ -10,13 +10,12 @@ from __future__ import annotations
 from typing import Any
 
 import numpy as np
-import scipy.linalg
 
 from lilith.ir.graph import Value, fill_like
 from lilith.ir.primitive import Primitive, primitive
 from lilith.ir.type import TensorType, real_dtype
 from lilith.ops import elementwise
-from lilith.ops.elementwise import add, conj, elementwise_batch, imag, mul, neg, repeat_leading, scale, select, sub
+from lilith.ops.elementwise import add, conj, elementwise_batch, imag, mul, neg, scale, select, sub
 from lilith.ops.factorization import check_matrices, each_matrix, lu, replaced, svd
 from lilith.ops.linalg import (
     adjoint,
@@ -87,7 +86,9 @@ def _triangular_solve_eval(
 ) -> np.ndarray:
     if b.size == 0:
         return b
-    (trsm,) = scipy.linalg.get_blas_funcs(("trsm",), (a, b))
+    from scipy import linalg  # loaded where it is used: it takes a tenth of a second
+
+    (trsm,) = linalg.get_blas_funcs(("trsm",), (a, b))
     flags = {"side": not left_side, "lower": lower, "trans_a": transpose, "diag": unit_diagonal}
     return each_matrix(lambda x, y: trsm(1, x, y, **flags), a, b)
 
@@ -243,22 +244,8 @@ def adjugate_by_singular_values(a: Value) -> Value:
 def _adjugate_vjp(
     g: Value, y: Value, a: Value, packed: Value, pivots: Value, order: Value, *, wanted: tuple[bool, ...]
 ) -> tuple[Value | None, ...]:
-    """Ā = (D adj(A)[ḡᵀ])ᵀ: the second derivative of the determinant is symmetric.
-
-    In the basis of singular vectors, E = Uᴴ ḡᵀ V and p[i, j] the product of all singular values but s[i] and s[j],
-    D adj(A)[ḡᵀ] = det(U Vᴴ) V M Uᴴ with M[i, j] = -p[i, j] E[i, j] and M[j, j] = the sum of p[i, j] E[i, i] over i ≠ j.
-    No division: right for every A.
-    """
-    n = a.shape[-1]
-    phase, u, s, vh = singular_factors(a)
-    spread = rows(s, n)
-    diagonals = on_diagonal(spread)
-    p = exclusive_product(select(diagonals, fill_like(spread, 1), spread), spread.ndim - 1)
-    p = as_dtype(select(diagonals, fill_like(p, 0), p), a.dtype)
-    e = product(product(adjoint(u), transposed(g)), adjoint(vh))
-    sums = primitive("reduce_sum")(mul(p, columns(diagonal(e), n)), axes=(p.ndim - 2,))
-    m = mul(sub(diagonal_matrix(sums), mul(p, e)), _repeated(phase, a.shape))
-    return transposed(product(product(adjoint(vh), m), adjoint(u))), None, None, None
+    """Ā = (D adj(A)[ḡᵀ])ᵀ: the second derivative of the determinant is symmetric."""
+    return transposed(adjugate_derivative(a, transposed(g), packed, pivots, order)), None, None, None
 
 
 # The matrix adj(A) = det(A) A⁻¹ of cofactors, transposed; finite also where A is singular.
@@ -268,6 +255,77 @@ adjugate: Primitive = Primitive(
     eval=_adjugate_eval,
     vjp=_adjugate_vjp,
     batch=elementwise_batch("adjugate"),
+)
+
+
+def _adjugate_derivative_type(a: TensorType, e: TensorType, *factors: TensorType) -> TensorType:
+    _check_lu("adjugate_derivative", a, *factors)
+    if not e.matches(a):
+        raise ShapeError(f"adjugate_derivative: the direction {e} is no {a}", hint="it has the matrix's type")
+    return a.strong
+
+
+def _adjugate_derivative_eval(a: np.ndarray, e: np.ndarray, *factors: np.ndarray) -> np.ndarray:
+    u, s, vh = np.linalg.svd(a)
+    n = a.shape[-1]
+    unit = np.eye(n, dtype=bool)
+    kept = np.where(unit[:, None] | unit, 1, s[..., None, None, :]).prod(-1) * ~unit
+    e = u.conj().mT @ e @ vh.conj().mT
+    sums = (kept * np.diagonal(e, axis1=-2, axis2=-1)[..., None]).sum(-2)
+    middle = unit * sums[..., None, :] - kept * e
+    phase = np.linalg.det(u @ vh)[..., None, None]
+    return (phase * (vh.conj().mT @ middle @ u.conj().mT)).astype(a.dtype)
+
+
+def adjugate_derivative_by_singular_values(a: Value, e: Value) -> Value:
+    """D adj(A)[E]: with E' = Uᴴ E V and p[i, j] the product of all singular values but s[i] and s[j], it is
+    det(U Vᴴ) V M Uᴴ, M[i, j] = -p[i, j] E'[i, j] and M[j, j] the sum of p[i, j] E'[i, i] over i ≠ j. No division."""
+    n = a.shape[-1]
+    phase, u, s, vh = singular_factors(a)
+    spread = rows(s, n)
+    diagonals = on_diagonal(spread)
+    p = exclusive_product(select(diagonals, fill_like(spread, 1), spread), spread.ndim - 1)
+    p = as_dtype(select(diagonals, fill_like(p, 0), p), a.dtype)
+    inner = product(product(adjoint(u), e), adjoint(vh))
+    sums = primitive("reduce_sum")(mul(p, columns(diagonal(inner), n)), axes=(p.ndim - 2,))
+    m = mul(sub(diagonal_matrix(sums), mul(p, inner)), _repeated(phase, a.shape))
+    return product(product(adjoint(vh), m), adjoint(u))
+
+
+def _adjugate_derivative_vjp(
+    g: Value, y: Value, a: Value, e: Value, *factors: Value, wanted: tuple[bool, ...]
+) -> tuple[Value | None, ...]:
+    """Ē = (D adj(A)[ḡᵀ])ᵀ. With B = A⁻¹, G = ḡᵀ and t(X) = tr(B X), from the third derivative of the determinant:
+
+        Āᵀ = (t(E) t(G) - t(E B G)) adj(A) - adj(A) (t(E) G + t(G) E - E B G - G B E) B.
+
+    So the third and higher derivatives of the determinant of a singular matrix are NaN.
+    """
+    turned = transposed(g)
+    e_bar = transposed(adjugate_derivative(a, turned, *factors)) if wanted[1] else None
+    if not wanted[0]:
+        return None, e_bar, None, None, None
+    packed, _, order = factors
+    inverse, adj = solve(a, identity(a), packed, order, transpose=False), adjugate(a, *factors)
+    left, right = product(inverse, e), product(inverse, turned)
+
+    def trace(x: Value) -> Value:
+        return _repeated(primitive("reduce_sum")(diagonal(x), axes=(x.ndim - 2,)), x.shape)
+
+    t_e, t_g = trace(left), trace(right)
+    crossed = add(product(e, right), product(turned, left))
+    middle = product(sub(add(mul(t_e, turned), mul(t_g, e)), crossed), inverse)
+    total = sub(mul(sub(mul(t_e, t_g), trace(product(left, right))), adj), product(adj, middle))
+    return transposed(total), e_bar, None, None, None
+
+
+# The derivative of the adjugate at A in the direction E, right for every A; the determinant's second one is made of it.
+adjugate_derivative: Primitive = Primitive(
+    "adjugate_derivative",
+    type=_adjugate_derivative_type,
+    eval=_adjugate_derivative_eval,
+    vjp=_adjugate_derivative_vjp,
+    batch=elementwise_batch("adjugate_derivative"),
 )
 
 # ---- pseudo-inverse -------------------------------------------------------------------------------------------------

@@ -39,8 +39,14 @@ def _is_empty(node: Node) -> bool:
 
 def _constants(e: Emitter, types: Sequence[TensorType]) -> tuple[str, ...]:
     """Results of empty matrices: there is nothing in them, or identity matrices."""
-    return tuple([composed(e, lambda t=t: identity(fill(value=0, shape=t.shape, dtype=t.dtype)), (), ())
-                  if t.ndim >= 2 and t.size else e.constant(0, t) for t in types])
+    return tuple(
+        [
+            composed(e, lambda t=t: identity(fill(value=0, shape=t.shape, dtype=t.dtype)), (), ())
+            if t.ndim >= 2 and t.size
+            else e.constant(0, t)
+            for t in types
+        ]
+    )
 
 
 # ---- Cholesky -------------------------------------------------------------------------------------------------------
@@ -57,9 +63,7 @@ def _cholesky(e: Emitter, node: Node, operands: list[str]) -> str:
         cpu = e.platform == "cpu"
         target = lapack("potrf", t.dtype) if cpu else f"{GPU_PREFIX[e.platform]}solver_potrf_ffi"
         config = {"uplo": letter("U")} if cpu else {"lower": "true"}
-        x, info = library_call(
-            e, target, operands, (t,), (t, info_type(t)), config, in_place=0, column_major=not cpu
-        )
+        x, info = library_call(e, target, operands, (t,), (t, info_type(t)), config, in_place=0, column_major=not cpu)
         x = nan_unless(e, succeeded(e, info, t), x, t, _stack(t))
     return composed(e, lower_part, (x,), (t,))
 
@@ -199,7 +203,7 @@ def _qr(e: Emitter, node: Node, operands: list[str]) -> tuple[str, ...]:
 
 def _eigh(e: Emitter, node: Node, operands: list[str]) -> tuple[str, ...]:
     """On CPU without the eigenvectors where nobody reads them."""
-    (w, v), (values, vectors) = [y.type for y in node.results], node.results
+    (w, v), vectors = [y.type for y in node.results], node.results[1]
     if _is_empty(node):
         return e.constant(0, w), e.constant(0, v)
     if e.platform == "tpu":

@@ -12,8 +12,8 @@ from lilith.ir.type import TensorType, real_dtype
 from lilith.ops import elementwise
 from lilith.ops.factorization import INDEX
 from lilith.ops.linalg import adjoint, as_dtype, columns, diagonal, identity, product, rows
-from lilith.ops.solving import adjugate_by_singular_values, det, solve
 from lilith.ops.shape import broadcast_in_dim
+from lilith.ops.solving import adjugate_by_singular_values, adjugate_derivative_by_singular_values, det, solve
 from lowering.calls import composed, lapack, letter, library_call, nan_unless, region, transposed
 from lowering.emit import RULES, Emitter, i64_array, tensor_type
 
@@ -39,9 +39,7 @@ def _trsm(
         "trans_x": letter("T" if transpose else "N"),
         "diag": letter("U" if flags["unit_diagonal"] else "N"),
     }
-    (x,) = library_call(
-        e, lapack("trsm", a_type.dtype), (a, b), (a_type, b_type), (b_type,), config, in_place=1
-    )
+    (x,) = library_call(e, lapack("trsm", a_type.dtype), (a, b), (a_type, b_type), (b_type,), config, in_place=1)
     return transposed(e, x, b_type)[0] if turned else x
 
 
@@ -206,6 +204,13 @@ def _adjugate(e: Emitter, node: Node, operands: list[str]) -> str:
     return adj
 
 
+def _adjugate_derivative(e: Emitter, node: Node, operands: list[str]) -> str:
+    if node.results[0].type.size == 0:
+        return operands[0]
+    types = [x.type for x in node.operands]
+    return composed(e, adjugate_derivative_by_singular_values, operands[:2], types[:2])
+
+
 # ---- pseudo-inverse -------------------------------------------------------------------------------------------------
 
 
@@ -228,6 +233,7 @@ _RULES: dict[str, Any] = {
     "det": _det,
     "slogdet": _slogdet,
     "adjugate": _adjugate,
+    "adjugate_derivative": _adjugate_derivative,
     "pinv": _pinv,
 }
 RULES.update(_RULES)

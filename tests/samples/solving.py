@@ -11,12 +11,12 @@ from tests.samples.factorization import matrices
 from tests.samples.making import C64, C128, F32, F64, Sample, sample
 
 
-def _factored(a: np.ndarray, *between: np.ndarray, pivots: bool = True, **params: bool) -> Sample:
+def _factored(a: np.ndarray, *between: np.ndarray, pivots: bool = True, smooth: bool = True, **params: bool) -> Sample:
     """A sample of a primitive that takes a matrix, perhaps more, and its LU factorisation; smooth in all but that."""
     packed, exchanged, order = lu.eval(a)
     factors = (packed, exchanged, order) if pivots else (packed, order)
-    smooth = (True,) * (1 + len(between)) + (False,) * len(factors)
-    return sample(a, *between, *factors, smooth=smooth, **params)
+    flags = (smooth,) * (1 + len(between)) + (False,) * len(factors)
+    return sample(a, *between, *factors, smooth=flags, **params)
 
 
 def _pseudo_inverse(a: np.ndarray, rank: int) -> Sample:
@@ -46,7 +46,9 @@ def samples() -> dict[str, list[Sample]]:
         for turned in (False, True)
     ]
     turned = np.eye(4)[[2, 0, 3, 1]] + 0.1
-    squares = [matrices(d, s) for d, s in ((F64, (3, 3)), (F64, (2, 2, 2)), (C128, (3, 3)), (C64, (2, 2)), (F64, (1, 1)))]
+    squares = [
+        matrices(d, s) for d, s in ((F64, (3, 3)), (F64, (2, 2, 2)), (C128, (3, 3)), (C64, (2, 2)), (F64, (1, 1)))
+    ]
     squares += [turned, matrices(F32, (3, 3)), np.zeros((0, 0))]
     flat = matrices(F64, (3, 3))
     flat[2] = flat[0] + flat[1]
@@ -55,7 +57,11 @@ def samples() -> dict[str, list[Sample]]:
         "solve": [*solve, _factored(turned, matrices(F64, (4, 1)), pivots=False, transpose=True)],
         "slogdet": [_factored(a) for a in squares],
         "det": [_factored(a) for a in (*squares, flat, np.zeros((2, 2)))],
-        "adjugate": [_factored(a) for a in (*squares, flat, np.ones((3, 3)))],
+        # its second derivative, the determinant's third, needs a regular matrix
+        "adjugate": [_factored(a) for a in squares]
+        + [_factored(a, smooth=False) for a in (flat, np.ones((3, 3)), np.zeros((3, 3)))],
+        "adjugate_derivative": [_factored(a, matrices(a.dtype, a.shape, 2)) for a in squares]
+        + [_factored(np.ones((3, 3)), matrices(F64, (3, 3), 2), smooth=False)],
         "pinv": [
             _pseudo_inverse(matrices(d, s), min(s[-2:]))
             for d, s in ((F64, (3, 3)), (F64, (4, 2)), (F64, (2, 2, 3)), (C128, (3, 2)), (C128, (2, 3)), (F32, (2, 3)))
