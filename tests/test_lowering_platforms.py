@@ -45,7 +45,7 @@ Call = tuple[str, dict[str, str], list[str], list[str], list[str], list[str]]
 
 
 def calls(text: str) -> list[Call]:
-    """The library calls of a pretty module: target, attributes, operand and result layouts, operand and result types."""
+    """The library calls of a pretty module: target, attributes, layouts and types of operands and of results."""
     found = []
     for line in text.splitlines():
         match = re.search(r"stablehlo\.custom_call @(\w+)\(.*?\) (?:\{(.*)\} )?: \((.*?)\) -> (.*?)(?: loc.*)?$", line)

@@ -13,6 +13,7 @@ from lilith.numpy import (  # noqa: F401  their rules enter the tables
     fourier,
     functions,
     methods,
+    norms,
     products,
     quantiles,
     scipy_ufuncs,

@@ -9,6 +9,7 @@ ours (see `lilith.ops.elementwise`): a rule conjugates what comes in and what go
 
 from __future__ import annotations
 
+import functools
 from collections.abc import Callable
 from typing import Any
 
@@ -35,7 +36,7 @@ from lilith.ops.linalg import (
     upper_part,
 )
 from lilith.ops.shape import concatenate, part
-from lilith.source import DtypeError, GradientError, ShapeError
+from lilith.source import DtypeError, ShapeError
 
 LAPACK_DTYPES = ("f32", "f64", "c64", "c128")
 
@@ -97,13 +98,9 @@ def _scaled_rows(d: Value, x: Value) -> Value:
     return mul(columns(as_dtype(d, x.dtype), x.shape[-1]), x)
 
 
-def _total(*terms: Value | None) -> Value | None:
-    """The sum of the terms that are there."""
-    given = [t for t in terms if t is not None]
-    total = given[0] if given else None
-    for t in given[1:]:
-        total = add(total, t)  # type: ignore[arg-type]
-    return total
+def _total(*terms: Any) -> Any:
+    """The sum of the terms that are there, None where none is."""
+    return functools.reduce(lambda x, y: x if y is None else y if x is None else add(x, y), terms)
 
 
 def _inverse_gaps(w: Value) -> Value:
@@ -243,18 +240,19 @@ def _qr_vjp(g: Any, y: Any, a: Value, *, wanted: tuple[bool, ...], full: bool) -
     """A = Q R, R with a real diagonal: with N = R̄ Rᴴ - Qᴴ Q̄ and C = triu(N, 1) + triu(N, 1)ᴴ + Re diag(N),
     Ā = (Q̄ + Q C) R⁻ᴴ. For a wide A = [A₁ A₂], R = [R₁ R₂]: Ā₂ = Q R̄₂, and Ā₁ as before with Q̄ + A₂ R̄₂ᴴ for Q̄.
 
+    The further columns of a complete Q are any basis of what is left: theirs is the derivative of that subspace.
+
     Source: Walter and Lehmann 2010; Roberts and Roberts, QR and LQ decomposition matrix backpropagation, 2020.
     """
     q, r = y
     m, n = a.shape[-2:]
-    if full and m > n:
-        raise GradientError(
-            f"qr: the last {m - n} columns of a complete Q of {a.type} are arbitrary and have no derivative",
-            hint="np.linalg.qr(x, mode='reduced')",
-        )
     k = min(m, n)
     q_bar, r_bar = conj(g[0]), conj(g[1])
     beside = None
+    if full and m > n:
+        (q, rest), (q_bar, rest_bar) = [_split(x, n) for x in (q, q_bar)]
+        q_bar = sub(q_bar, product(rest, product(adjoint(rest_bar), q)))
+        r, r_bar = part(r, a.ndim - 2, 0, n), part(r_bar, a.ndim - 2, 0, n)
     if n > m:
         r_beside, r, r_bar = part(r_bar, a.ndim - 1, k, n), part(r, a.ndim - 1, 0, k), part(r_bar, a.ndim - 1, 0, k)
         q_bar = add(q_bar, product(part(a, a.ndim - 1, k, n), adjoint(r_beside)))
@@ -269,6 +267,12 @@ def _qr_vjp(g: Any, y: Any, a: Value, *, wanted: tuple[bool, ...], full: bool) -
     if beside is not None:
         a_bar = concatenate(a_bar, beside, axis=a.ndim - 1)
     return (conj(a_bar),)
+
+
+def _split(x: Value, k: int) -> tuple[Value, Value]:
+    """The first k columns, and the others."""
+    axis = x.ndim - 1
+    return part(x, axis, 0, k), part(x, axis, k, x.shape[axis])
 
 
 def _real(x: Value) -> Value:
@@ -334,48 +338,64 @@ def _svd_vjp(g: Any, y: Any, a: Value, *, wanted: tuple[bool, ...], full: bool) 
         Ā = U (diag(s̄) + F∘(X - Xᴴ) S + S F∘(Y - Yᴴ) + i Im diag(X) S⁻¹) Vᴴ
             + (Ū - U X) S⁻¹ Vᴴ + U S⁻¹ (V̄ - V Y)ᴴ.
 
-    F is 0 for equal singular values, S⁻¹ is 0 for those that are 0. Source: Townsend, Differentiating the singular
-    value decomposition, 2016; Wan and Zhang, Automatic differentiation for complex valued SVD, 2019.
+    F is 0 for equal singular values, S⁻¹ is 0 for those that are 0. The further columns U₂ of a full U are any basis of
+    what is left: theirs is the derivative of that subspace, -U₂ Ū₂ᴴ U beside (Ū - U X); V likewise. Source: Townsend,
+    Differentiating the singular value decomposition, 2016; Wan and Zhang, Automatic differentiation for complex valued
+    SVD, 2019.
     """
     u, s, vh = y
     u_bar, s_bar, vh_bar = _several(g)
-    m, n = a.shape[-2:]
-    k = min(m, n)
-    if full and m != n:
-        if (u_bar if m > n else vh_bar) is not None:
-            raise GradientError(
-                f"svd: the last {max(m, n) - k} singular vectors of {a.type} in full are arbitrary and have no "
-                "derivative",
-                hint="np.linalg.svd(x, full_matrices=False)",
-            )
-        u, vh = part(u, a.ndim - 1, 0, k), part(vh, a.ndim - 2, 0, k)
+    k = s.shape[-1]
+    u_rest = v_rest = None
+    if u.shape[-1] > k:
+        (u, rest), cotangents = _split(u, k), None if u_bar is None else _split(u_bar, k)
+        if cotangents is not None:
+            u_bar, u_rest = cotangents[0], neg(product(rest, product(adjoint(cotangents[1]), u)))
+    if vh.shape[-2] > k:
+        (v, rest), cotangents = _split(adjoint(vh), k), None if vh_bar is None else _split(adjoint(vh_bar), k)
+        vh = adjoint(v)
+        if cotangents is not None:
+            vh_bar = adjoint(cotangents[0])
+            v_rest = neg(adjoint(product(rest, product(adjoint(cotangents[1]), v))))
     if u_bar is None and vh_bar is None:
         return (conj(product(_scaled_columns(u, g[1]), vh)),)
+    return (conj(_svd_cotangent(u, s, vh, (u_bar, s_bar, vh_bar), (u_rest, v_rest))),)
+
+
+def _svd_cotangent(
+    u: Value,
+    s: Value,
+    vh: Value,
+    cotangents: tuple[Value | None, ...],
+    rest: tuple[Value | None, Value | None],
+) -> Value:
+    """Ā of a thin decomposition, some cotangents may be missing; `rest` belongs to the vectors beyond it."""
+    u_bar, s_bar, vh_bar = cotangents
+    m, n, k = u.shape[-2], vh.shape[-1], s.shape[-1]
     total = add(rows(s, k), columns(s, k))
     zero = eq(total, fill_like(total, 0))
     gaps = mul(_inverse_gaps(s), div(fill_like(total, 1), select(zero, fill_like(total, 1), total)))
-    f = as_dtype(gaps, a.dtype)
+    f = as_dtype(gaps, u.dtype)
     none = eq(s, fill_like(s, 0))
     inverse = select(none, fill_like(s, 0), div(fill_like(s, 1), select(none, fill_like(s, 1), s)))
-    inner = None if s_bar is None else diagonal_matrix(as_dtype(s_bar, a.dtype))
-    beyond = None
+    inner: Any = None if s_bar is None else diagonal_matrix(as_dtype(s_bar, u.dtype))
+    beyond: Any = None
     if u_bar is not None:
         x = product(adjoint(u), u_bar)
         inner = _total(inner, _scaled_columns(mul(f, _skew(x)), s))
-        if a.dtype.kind == "c":
+        if u.dtype.kind == "c":
             phase = mul(imag(diagonal(x)), inverse)
             inner = _total(inner, diagonal_matrix(elementwise.complex(fill_like(phase, 0), phase)))
         if m > k:
-            beyond = product(_scaled_columns(sub(u_bar, product(u, x)), inverse), vh)
+            outside = _total(sub(u_bar, product(u, x)), rest[0])
+            beyond = product(_scaled_columns(outside, inverse), vh)
     if vh_bar is not None:
         x = product(vh_bar, adjoint(vh))  # Yᴴ
         inner = _total(inner, _scaled_rows(s, mul(f, neg(_skew(x)))))
         if n > k:
-            beyond = _total(beyond, product(_scaled_columns(u, inverse), sub(vh_bar, product(x, vh))))
-    assert inner is not None
-    a_bar = _total(product(product(u, inner), vh), beyond)
-    assert a_bar is not None
-    return (conj(a_bar),)
+            outside = _total(sub(vh_bar, product(x, vh)), rest[1])
+            beyond = _total(beyond, product(_scaled_columns(u, inverse), outside))
+    return _total(product(product(u, inner), vh), beyond)
 
 
 def _svd_eval(a: np.ndarray, full: bool) -> tuple[np.ndarray, ...]:
