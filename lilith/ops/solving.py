@@ -177,7 +177,8 @@ def _slogdet_vjp(
     (s_bar, l_bar), (s, _) = g, y
     factor = elementwise.complex(l_bar, imag(mul(s_bar, s))) if a.dtype.kind == "c" else l_bar
     right = mul(_repeated(factor, a.shape), identity(a))
-    return solve(a, right, packed, order, transpose=True), None, None, None
+    # rows of the identity are taken, which is one comparison; Aᵀ's solution would have to put rows
+    return transposed(solve(a, right, packed, order, transpose=False)), None, None, None
 
 
 # (sign or phase, logarithm of the absolute value) of the determinant; a singular matrix has (0, -inf).

@@ -125,17 +125,19 @@ def _solve(e: Emitter, node: Node, operands: list[str]) -> str:
     (a_type, t, _, order_type), (_, b, packed, order) = [x.type for x in node.operands], operands
     if t.size == 0:
         return b
+    regular = composed(e, _regular, (packed,), (a_type,))
     lower = {"left_side": True, "lower": True, "unit_diagonal": True, "by_columns": True}
     upper = lower | {"lower": False, "unit_diagonal": False}
+    # NaN in the right side and not in the result: the check then lies on the way to the solution. Beside it, XLA:CPU
+    # would give it to another thread, for more time than a small solution takes.
     if node.params["transpose"]:
+        b = nan_unless(e, regular, b, t, t.ndim - 2)
         x = _triangular(e, packed, a_type, b, t, transpose=True, **upper)
         x = _triangular(e, packed, a_type, x, t, transpose=True, **lower)
-        x = _rows_put(e, x, t, order, order_type)
-    else:
-        x = _rows_taken(e, b, t, order, order_type)
-        x = _triangular(e, packed, a_type, x, t, transpose=False, **lower)
-        x = _triangular(e, packed, a_type, x, t, transpose=False, **upper)
-    return nan_unless(e, composed(e, _regular, (packed,), (a_type,)), x, t, t.ndim - 2)
+        return _rows_put(e, x, t, order, order_type)
+    x = nan_unless(e, regular, _rows_taken(e, b, t, order, order_type), t, t.ndim - 2)
+    x = _triangular(e, packed, a_type, x, t, transpose=False, **lower)
+    return _triangular(e, packed, a_type, x, t, transpose=False, **upper)
 
 
 # ---- determinants ---------------------------------------------------------------------------------------------------
