@@ -72,7 +72,8 @@ def matrices(x: Any, name: str, square: bool = False) -> Value:
 
 def solved(a: Value, b: Value) -> Value:
     """The x with a x = b for stacks that broadcast; b are matrices. a is factored once, in its own shape."""
-    packed, _, order = factorization.lu(a)
+    packed, pivots = factorization.lu(a)
+    order = factorization.row_order(pivots, size=a.shape[-1])
     if a.ndim == 2 and b.ndim > 2:
         beside = moveaxis(b, -2, 0)
         flat = reshaped(beside, (b.shape[-2], math.prod(beside.shape[1:])))

@@ -16,7 +16,7 @@ from typing import Any
 import numpy as np
 
 from lilith.ir.graph import Value, fill_like
-from lilith.ir.primitive import Primitive, primitive
+from lilith.ir.primitive import ZERO, Primitive, primitive
 from lilith.ir.type import TensorType, dtype_name, real_dtype
 from lilith.ops import elementwise
 from lilith.ops.elementwise import abs, add, conj, div, elementwise_batch, eq, imag, le, mul, neg, real, select, sub
@@ -161,26 +161,18 @@ INDEX = np.dtype(np.int32)
 def _lu_type(a: TensorType) -> tuple[TensorType, ...]:
     check_matrices("lu", a)
     m, n = a.shape[-2:]
-    return a.strong, replaced(a, min(m, n), dtype=INDEX), replaced(a, m, dtype=INDEX)
-
-
-def permutation_of(pivots: np.ndarray, size: int) -> np.ndarray:
-    """The order of rows after exchanging row i with row pivots[i], for i = 0, 1, ..."""
-    order = np.arange(size, dtype=INDEX)
-    for i, p in enumerate(pivots):
-        order[[i, p]] = order[[p, i]]
-    return order
+    return a.strong, replaced(a, min(m, n), dtype=INDEX)
 
 
 def _lu_eval(a: np.ndarray) -> tuple[np.ndarray, ...]:
     def one(x: np.ndarray) -> tuple[np.ndarray, ...]:
         if x.size == 0:
-            return x, np.zeros(0, INDEX), np.arange(x.shape[0], dtype=INDEX)
+            return x, np.zeros(0, INDEX)
         from scipy import linalg  # loaded where it is used: it takes a tenth of a second
 
         (getrf,) = linalg.get_lapack_funcs(("getrf",), (x,))
         packed, pivots, _ = getrf(x)
-        return packed, pivots.astype(INDEX), permutation_of(pivots, x.shape[0])
+        return packed, pivots.astype(INDEX)
 
     return each_matrix(one, a)
 
@@ -197,7 +189,7 @@ def _lu_vjp(g: Any, y: Any, a: Value, *, wanted: tuple[bool, ...]) -> tuple[Valu
     Square: Ā = Pᵀ L⁻ᵀ (tril(Lᵀ L̄, -1) + triu(Ū Uᵀ)) U⁻ᵀ. What is beyond the square block follows the block's factors.
     Source: de Hoog, Anderssen and Lukas, Differentiation of matrix functionals using triangular factorization, 2011.
     """
-    packed, order, g = y[0], y[2], g[0]
+    (packed, pivots), g = y, g[0]
     m, n = a.shape[-2:]
     k = min(m, n)
     square, own = (packed, g) if m == n else (_block(packed, 0, 0, k), _block(g, 0, 0, k))
@@ -219,12 +211,38 @@ def _lu_vjp(g: Any, y: Any, a: Value, *, wanted: tuple[bool, ...]) -> tuple[Valu
     elif n > m:
         result = concatenate(result, solve(square, g_beside, **flags), axis=a.ndim - 1)
     place = primitive("iota")(shape=(*a.shape[:-2], m, m), dtype=INDEX, axis=a.ndim - 2)
-    return (product(as_dtype(eq(rows(order, m), place), a.dtype), result),)
+    put = as_dtype(eq(rows(row_order(pivots, size=m), m), place), a.dtype)
+    return (product(put, result),)
 
 
-# (L below the diagonal and U packed together, pivots, order): row i was exchanged with row pivots[i], for i = 0, 1,
-# ...; row i of P A is row order[i] of A. A singular matrix has zeros on U's diagonal.
+# (L below the diagonal and U packed together, pivots): P A = L U, where P exchanges row i with row pivots[i], for
+# i = 0, 1, ... A singular matrix has zeros on U's diagonal.
 lu = Primitive("lu", type=_lu_type, eval=_lu_eval, vjp=_lu_vjp, batch=elementwise_batch("lu"))
+
+
+def _row_order_type(pivots: TensorType, *, size: int) -> TensorType:
+    if pivots.dtype != INDEX or pivots.ndim < 1 or pivots.shape[-1] > size:
+        raise ShapeError(f"row_order: {pivots} are no pivots of {size} rows", hint="use the second result of lu")
+    return pivots.with_shape((*pivots.shape[:-1], size))
+
+
+def _row_order_eval(pivots: np.ndarray, size: int) -> np.ndarray:
+    order = np.empty((*pivots.shape[:-1], size), INDEX)
+    order[...] = np.arange(size)
+    for place in np.ndindex(pivots.shape[:-1]):
+        for i, p in enumerate(pivots[place]):
+            order[place][[i, p]] = order[place][[p, i]]
+    return order
+
+
+# Row i of P A is row order[i] of A: the order of rows after exchanging row i with row pivots[i], for i = 0, 1, ...
+row_order: Primitive = Primitive(
+    "row_order",
+    type=_row_order_type,
+    eval=_row_order_eval,
+    vjp=ZERO,
+    batch=lambda batched, pivots, size: row_order(pivots, size=size),
+)
 
 # ---- QR -------------------------------------------------------------------------------------------------------------
 
@@ -439,7 +457,8 @@ def _eig_vjp(g: Any, y: Any, a: Value, *, wanted: tuple[bool, ...]) -> tuple[Val
         free = sub(g[1], _scaled_columns(conj(v), real(along)))
         free = sub(free, _scaled_columns(largest, elementwise.complex(fill_like(turn, 0), turn)))
         inner = add(inner, mul(_inverse_gaps(w), product(right, free)))
-    packed, _, order = primitive("lu")(v)
+    packed, pivots = lu(v)
+    order = row_order(pivots, size=v.shape[-1])
     a_bar = primitive("solve")(v, product(inner, right), packed, order, transpose=True)
     return (a_bar if a.dtype.kind == "c" else real(a_bar),)
 

@@ -16,7 +16,7 @@ from lilith.ir.primitive import Primitive, primitive
 from lilith.ir.type import TensorType, real_dtype
 from lilith.ops import elementwise
 from lilith.ops.elementwise import add, conj, elementwise_batch, imag, mul, neg, scale, select, sub
-from lilith.ops.factorization import check_matrices, each_matrix, lu, replaced, svd
+from lilith.ops.factorization import check_matrices, each_matrix, lu, replaced, row_order, svd
 from lilith.ops.linalg import (
     adjoint,
     as_dtype,
@@ -156,7 +156,7 @@ def _solve_vjp(
     return a_bar, b_bar if wanted[1] else None, None, None
 
 
-# x with A x = b, or Aᵀ x = b, from lu(A)'s first and last result; NaN where A is singular.
+# x with A x = b, or Aᵀ x = b, from lu(A)'s factors and its row_order; NaN where A is singular.
 solve: Primitive = Primitive(
     "solve", type=_solve_type, eval=_solve_eval, vjp=_solve_vjp, batch=_solve_batch("solve", right=1)
 )
@@ -164,61 +164,62 @@ solve: Primitive = Primitive(
 # ---- determinants ---------------------------------------------------------------------------------------------------
 
 
-def _slogdet_type(a: TensorType, packed: TensorType, pivots: TensorType, order: TensorType) -> tuple[TensorType, ...]:
-    _check_lu("slogdet", a, packed, pivots, order)
+def _slogdet_type(a: TensorType, packed: TensorType, pivots: TensorType) -> tuple[TensorType, ...]:
+    _check_lu("slogdet", a, packed, pivots)
     stack = TensorType(a.shape[:-2], a.dtype)
     return stack, stack.with_dtype(real_dtype(a.dtype))
 
 
 def _slogdet_vjp(
-    g: Any, y: Any, a: Value, packed: Value, pivots: Value, order: Value, *, wanted: tuple[bool, ...]
+    g: Any, y: Any, a: Value, packed: Value, pivots: Value, *, wanted: tuple[bool, ...]
 ) -> tuple[Value | None, ...]:
     """d log|det A| = Re tr(A⁻¹ dA) and, for complex A, d sign = i sign Im tr(A⁻¹ dA): Ā = (l̄ + i Im(s̄ s)) A⁻ᵀ."""
     (s_bar, l_bar), (s, _) = g, y
     factor = elementwise.complex(l_bar, imag(mul(s_bar, s))) if a.dtype.kind == "c" else l_bar
     right = mul(_repeated(factor, a.shape), identity(a))
+    order = row_order(pivots, size=a.shape[-1])
     # rows of the identity are taken, which is one comparison; Aᵀ's solution would have to put rows
-    return transposed(solve(a, right, packed, order, transpose=False)), None, None, None
+    return transposed(solve(a, right, packed, order, transpose=False)), None, None
 
 
 # (sign or phase, logarithm of the absolute value) of the determinant; a singular matrix has (0, -inf).
 slogdet = Primitive(
     "slogdet",
     type=_slogdet_type,
-    eval=lambda a, packed, pivots, order: tuple(np.linalg.slogdet(a)),
+    eval=lambda a, packed, pivots: tuple(np.linalg.slogdet(a)),
     vjp=_slogdet_vjp,
     batch=elementwise_batch("slogdet"),
 )
 
 
-def _det_type(a: TensorType, packed: TensorType, pivots: TensorType, order: TensorType) -> TensorType:
-    _check_lu("det", a, packed, pivots, order)
+def _det_type(a: TensorType, packed: TensorType, pivots: TensorType) -> TensorType:
+    _check_lu("det", a, packed, pivots)
     return TensorType(a.shape[:-2], a.dtype)
 
 
 def _det_vjp(
-    g: Value, y: Value, a: Value, packed: Value, pivots: Value, order: Value, *, wanted: tuple[bool, ...]
+    g: Value, y: Value, a: Value, packed: Value, pivots: Value, *, wanted: tuple[bool, ...]
 ) -> tuple[Value | None, ...]:
     """d det A = tr(adj(A) dA): Ā = ḡ adj(A)ᵀ, a polynomial in A, finite for every A."""
-    adj = adjugate(a, packed, pivots, order)
-    return scale(_repeated(g, a.shape), transposed(adj)), None, None, None
+    adj = adjugate(a, packed, pivots)
+    return scale(_repeated(g, a.shape), transposed(adj)), None, None
 
 
 det = Primitive(
     "det",
     type=_det_type,
-    eval=lambda a, packed, pivots, order: np.linalg.det(a),
+    eval=lambda a, packed, pivots: np.linalg.det(a),
     vjp=_det_vjp,
     batch=elementwise_batch("det"),
 )
 
 
-def _adjugate_type(a: TensorType, packed: TensorType, pivots: TensorType, order: TensorType) -> TensorType:
-    _check_lu("adjugate", a, packed, pivots, order)
+def _adjugate_type(a: TensorType, packed: TensorType, pivots: TensorType) -> TensorType:
+    _check_lu("adjugate", a, packed, pivots)
     return a.strong
 
 
-def _adjugate_eval(a: np.ndarray, packed: np.ndarray, pivots: np.ndarray, order: np.ndarray) -> np.ndarray:
+def _adjugate_eval(a: np.ndarray, packed: np.ndarray, pivots: np.ndarray) -> np.ndarray:
     u, s, vh = np.linalg.svd(a)
     n = a.shape[-1]
     others = np.where(np.eye(n, dtype=bool), 1, s[..., None, :]).prod(-1)
@@ -243,10 +244,10 @@ def adjugate_by_singular_values(a: Value) -> Value:
 
 
 def _adjugate_vjp(
-    g: Value, y: Value, a: Value, packed: Value, pivots: Value, order: Value, *, wanted: tuple[bool, ...]
+    g: Value, y: Value, a: Value, packed: Value, pivots: Value, *, wanted: tuple[bool, ...]
 ) -> tuple[Value | None, ...]:
     """Ā = (D adj(A)[ḡᵀ])ᵀ: the second derivative of the determinant is symmetric."""
-    return transposed(adjugate_derivative(a, transposed(g), packed, pivots, order)), None, None, None
+    return transposed(adjugate_derivative(a, transposed(g), packed, pivots)), None, None
 
 
 # The matrix adj(A) = det(A) A⁻¹ of cofactors, transposed; finite also where A is singular.
@@ -305,8 +306,9 @@ def _adjugate_derivative_vjp(
     turned = transposed(g)
     e_bar = transposed(adjugate_derivative(a, turned, *factors)) if wanted[1] else None
     if not wanted[0]:
-        return None, e_bar, None, None, None
-    packed, _, order = factors
+        return None, e_bar, None, None
+    packed, pivots = factors
+    order = row_order(pivots, size=a.shape[-1])
     inverse, adj = solve(a, identity(a), packed, order, transpose=False), adjugate(a, *factors)
     left, right = product(inverse, e), product(inverse, turned)
 
@@ -317,7 +319,7 @@ def _adjugate_derivative_vjp(
     crossed = add(product(e, right), product(turned, left))
     middle = product(sub(add(mul(t_e, turned), mul(t_g, e)), crossed), inverse)
     total = sub(mul(sub(mul(t_e, t_g), trace(product(left, right))), adj), product(adj, middle))
-    return transposed(total), e_bar, None, None, None
+    return transposed(total), e_bar, None, None
 
 
 # The derivative of the adjugate at A in the direction E, right for every A; the determinant's second one is made of it.

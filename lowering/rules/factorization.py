@@ -122,26 +122,28 @@ def _order(e: Emitter, pivots: str, t: TensorType, size: int) -> str:
 
 
 def _lu(e: Emitter, node: Node, operands: list[str]) -> tuple[str, ...]:
-    t, pivot, order = [y.type for y in node.results]
+    t, pivot = [y.type for y in node.results]
     if _is_empty(node):
-        steps = e.op("stablehlo.iota", (), (), order, f"iota_dimension = {order.ndim - 1} : i64")
-        return e.constant(0, t), e.constant(0, pivot), steps
+        return e.constant(0, t), e.constant(0, pivot)
     if e.platform == "tpu":
-        return e.several(
-            "stablehlo.custom_call", operands, (t,), (t, pivot, order), 'call_target_name = "LuDecomposition"'
-        )
+        results = (t, pivot, pivot.with_shape(t.shape[:-1]))
+        return e.several("stablehlo.custom_call", operands, (t,), results, 'call_target_name = "LuDecomposition"')[:2]
     cpu = e.platform == "cpu"
     target = lapack("getrf", t.dtype) if cpu else f"{GPU_PREFIX[e.platform]}solver_getrf_ffi"
     # every matrix has a factorisation: what is reported is a zero on U's diagonal, which shows by itself
     packed, pivots, _ = library_call(e, target, operands, (t,), (t, pivot, info_type(t)), in_place=0)
     pivots = e.op("stablehlo.subtract", (pivots, e.constant(1, pivot)), (pivot, pivot), pivot)
-    if node.results[2] not in e.read():
-        return packed, pivots, ""
-    if cpu:
-        return packed, pivots, _order(e, pivots, pivot, order.shape[-1])
+    return packed, pivots
+
+
+def _row_order(e: Emitter, node: Node, operands: list[str]) -> str:
+    t, order = node.operands[0].type, node.results[0].type
+    if t.size == 0:
+        return e.op("stablehlo.iota", (), (), order, f"iota_dimension = {order.ndim - 1} : i64")
+    if e.platform not in GPU_PREFIX:
+        return _order(e, operands[0], t, order.shape[-1])
     target = f"{GPU_PREFIX[e.platform]}_lu_pivots_to_permutation"
-    (places,) = library_call(e, target, (pivots,), (pivot,), (order,), column_major=False, matrix_axes=1)
-    return packed, pivots, places
+    return library_call(e, target, operands, (t,), (order,), column_major=False, matrix_axes=1)[0]
 
 
 # ---- QR -------------------------------------------------------------------------------------------------------------
@@ -335,5 +337,13 @@ def _eig(e: Emitter, node: Node, operands: list[str]) -> tuple[str, ...]:
     return nan_unless(e, ok, found, w, _stack(t)), nan_unless(e, ok, vectors, v, _stack(t))
 
 
-_RULES: dict[str, Any] = {"cholesky": _cholesky, "lu": _lu, "qr": _qr, "eigh": _eigh, "svd": _svd, "eig": _eig}
+_RULES: dict[str, Any] = {
+    "cholesky": _cholesky,
+    "lu": _lu,
+    "row_order": _row_order,
+    "qr": _qr,
+    "eigh": _eigh,
+    "svd": _svd,
+    "eig": _eig,
+}
 RULES.update(_RULES)

@@ -10,7 +10,7 @@ from lilith.ir.graph import Node, Value, fill_like
 from lilith.ir.primitive import primitive
 from lilith.ir.type import TensorType, real_dtype
 from lilith.ops import elementwise
-from lilith.ops.factorization import INDEX
+from lilith.ops.factorization import INDEX, row_order
 from lilith.ops.linalg import adjoint, as_dtype, columns, diagonal, identity, product, rows
 from lilith.ops.shape import broadcast_in_dim
 from lilith.ops.solving import adjugate_by_singular_values, adjugate_derivative_by_singular_values, det, solve
@@ -187,9 +187,10 @@ def _well_conditioned(packed: Value) -> Value:
     return primitive("reduce_and")(good, axes=tuple(range(size.ndim)))
 
 
-def _adjugate_by_inverse(a: Value, packed: Value, pivots: Value, order: Value) -> Value:
+def _adjugate_by_inverse(a: Value, packed: Value, pivots: Value) -> Value:
+    order = row_order(pivots, size=a.shape[-1])
     inverse = solve(a, identity(a), packed, order, transpose=False)
-    scalar = det(a, packed, pivots, order)
+    scalar = det(a, packed, pivots)
     return elementwise.mul(inverse, broadcast_in_dim(scalar, shape=a.shape, axes=tuple(range(scalar.ndim))))
 
 

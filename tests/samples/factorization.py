@@ -50,6 +50,9 @@ def samples() -> dict[str, list[Sample]]:
     return {
         "cholesky": [sample(x, hermitian=True) for x in (*squares, *others, hermitian(C128, (3, 3)), _empty(0, 0))],
         "lu": lu,
+        "row_order": [
+            sample(np.array(p, np.int32), size=n) for p, n in (([2, 1, 2], 3), ([[1, 3], [0, 1]], 4), ([], 2), ([0], 1))
+        ],
         "eigh": [sample(x, hermitian=True) for x in (*squares, _empty(2, 0, 0))]
         + [sample(x, smooth=False) for x in (*others, hermitian(C128, (2, 3, 3)))],
         "eig": [sample(x) for x in (matrices(F64, (3, 3)), turned, matrices(C128, (2, 2, 2)), _empty(0, 0))]

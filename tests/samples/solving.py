@@ -6,15 +6,15 @@ import itertools
 
 import numpy as np
 
-from lilith.ops.factorization import lu
+from lilith.ops.factorization import lu, row_order
 from tests.samples.factorization import matrices
 from tests.samples.making import C64, C128, F32, F64, Sample, sample
 
 
 def _factored(a: np.ndarray, *between: np.ndarray, pivots: bool = True, smooth: bool = True, **params: bool) -> Sample:
     """A sample of a primitive that takes a matrix, perhaps more, and its LU factorisation; smooth in all but that."""
-    packed, exchanged, order = lu.eval(a)
-    factors = (packed, exchanged, order) if pivots else (packed, order)
+    packed, exchanged = lu.eval(a)
+    factors = (packed, exchanged if pivots else row_order.eval(exchanged, size=a.shape[-1]))
     flags = (smooth,) * (1 + len(between)) + (False,) * len(factors)
     return sample(a, *between, *factors, smooth=flags, **params)
 
