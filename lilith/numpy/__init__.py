@@ -15,6 +15,7 @@ from lilith.numpy import (  # noqa: F401  their rules enter the tables
     applying,
     fourier,
     methods,
+    norms,
     products,
     quantiles,
     scipy_ufuncs,

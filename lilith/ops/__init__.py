@@ -15,6 +15,7 @@ from lilith.ops import (
     random,
     reduction,
     shape,
+    solving,
     sorting,
     special,
 )
@@ -34,6 +35,7 @@ __all__ = [
     "random",
     "reduction",
     "shape",
+    "solving",
     "sorting",
     "special",
 ]

@@ -11,6 +11,7 @@ from lowering.rules import (
     random,
     reduction,
     shape,
+    solving,
     sorting,
     special,
 )
@@ -26,6 +27,7 @@ __all__ = [
     "random",
     "reduction",
     "shape",
+    "solving",
     "sorting",
     "special",
 ]

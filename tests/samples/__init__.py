@@ -16,6 +16,7 @@ from tests.samples import (
     random,
     reduction,
     shape,
+    solving,
     sorting,
     special,
 )
@@ -34,6 +35,7 @@ FAMILIES = (
     random,
     reduction,
     shape,
+    solving,
     sorting,
     special,
 )
