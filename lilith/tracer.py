@@ -13,7 +13,7 @@ import numpy as np
 
 from lilith.ir.graph import Value
 from lilith.ir.type import dtype_name
-from lilith.source import DtypeError, ShapeError, TraceError, UnsupportedError
+from lilith.source import ArgumentError, DtypeError, ShapeError, TraceError, UnsupportedError
 
 UFUNCS: dict[Any, Callable[..., Any]] = {}
 """NumPy and SciPy ufuncs on tracers: `UFUNCS[np.add](x, y)`."""
@@ -29,6 +29,9 @@ ACCUMULATIONS: dict[Any, Callable[..., Any]] = {}
 
 FUNCTIONS: dict[Any, Callable[..., Any]] = {}
 """NumPy's functions on tracers, by the function they stand for: `FUNCTIONS[np.sum](x, axis=0)`."""
+
+REFUSALS: dict[Any, tuple[str, str]] = {}
+"""Functions that mean nothing on traced arrays: why, and what to do."""
 
 REPLACEMENTS: dict[CodeType, str] = {}
 """Functions that make plain arrays of their arguments, by their code: what to call in their place."""
@@ -158,6 +161,21 @@ class Tracer:
         """Where a NumPy array would be, for code written for the Array API standard."""
         return "cpu"
 
+    def to_device(self, device: Any, /, *, stream: Any = None) -> Tracer:
+        """This array: while the function is traced, arrays have one device, as NumPy's have."""
+        if device != "cpu" or stream is not None:
+            raise ArgumentError(
+                f"to_device({device!r}) of a traced array ({self.value.type}): the whole program runs on one device",
+                hint="pass jax.Arrays that lie on the device you want to the traced function",
+            )
+        return self
+
+    def __dlpack__(self, **options: Any) -> NoReturn:
+        _no_value(self, "__dlpack__()", "return the array from the function to get its memory")
+
+    def __dlpack_device__(self) -> tuple[int, int]:
+        return (1, 0)  # the CPU
+
     def __repr__(self) -> str:
         if self.recorder.concrete is not None and self.value in self.recorder.concrete:
             return f"Tracer({self.value.type}, value={self.recorder.concrete[self.value]})"
@@ -219,7 +237,8 @@ class Tracer:
             f"a traced array ({self.value.type}) cannot become a plain ndarray",
             hint=_replacement()
             or "np.stack([x, y]) instead of np.array([x, y]), also inside np.sum([x, y]); "
-            "np.sin(x) instead of math.sin(x); np.stack or np.concatenate of the parts instead of a[i] = x",
+            "lilith.numpy.asarray(x) instead of np.asarray(x); np.sin(x) instead of math.sin(x); "
+            "np.stack or np.concatenate of the parts instead of a[i] = x",
             tracers=(self,),
         )
 
@@ -384,6 +403,9 @@ def unsupported(function: Any) -> NoReturn:
     """Raise the error for a NumPy function that has no rule here, naming those with a near name."""
     name = getattr(function, "__name__", str(function))
     module = getattr(function, "__module__", None) or "numpy"
+    if function in REFUSALS:
+        reason, hint = REFUSALS[function]
+        raise UnsupportedError(f"{module}.{name} is not supported on traced arrays: {reason}", hint=hint)
     known = [_written(f) for f in [*FUNCTIONS, *UFUNCS] if callable(f)]
     near = _near(name, [full for full in known if full.rpartition(".")[0] == module.replace("numpy", "np")])
     near = near or _near(name, known)

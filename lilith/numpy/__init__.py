@@ -1,35 +1,63 @@
 """NumPy's namespace for traced arrays, and the Array API's.
 
 Importing it fills the tables that NumPy's own functions look up when they meet a tracer, so `np.sum(x)` and
-`lilith.numpy.sum(x)` are the same function. Replaced are only those that NumPy hands to nobody: `array`, `asarray`,
-`full`. What is not named here is NumPy's.
+`lilith.numpy.sum(x)` are the same function. Replaced are only those that NumPy hands to nobody (`array`, `asarray`,
+`full` ...) and those to which the Python Array API standard, version 2024.12, gives another signature (`sort`). What is
+not named here is NumPy's, `linalg` and `fft` included.
 """
 
+import difflib as _difflib
 from typing import Any
 
 import numpy as _np
 
-from lilith.numpy import fourier, functions, methods, products, scipy_ufuncs  # noqa: F401  their rules enter the tables
-from lilith.numpy.creation import asarray
-from lilith.numpy.creation import full_array as full
-from lilith.numpy.creation import make_array as array
+from lilith.numpy import (  # noqa: F401  their rules enter the tables
+    fourier,
+    functions,
+    inquiries,
+    methods,
+    polynomials,
+    products,
+    refused,
+    scipy_ufuncs,
+)
+from lilith.numpy import standard as _standard
+from lilith.numpy.creation import INSTEAD as _INSTEAD
 from lilith.tracer import FUNCTIONS as _FUNCTIONS
 from lilith.tracer import UFUNCS as _UFUNCS
 
-_OURS = {"array": array, "asarray": asarray, "full": full}
+_OURS: dict[str, Any] = {**_INSTEAD, **_standard.NAMES}
+globals().update(_OURS)
 
 
 def __getattr__(name: str) -> Any:
-    return getattr(_np, name)
+    try:
+        return getattr(_np, name)
+    except AttributeError:
+        near = _difflib.get_close_matches(name, __dir__(), 3)
+        hint = f"; did you mean {', '.join(near)}?" if near else ""
+        raise AttributeError(f"lilith.numpy has no {name}{hint}") from None
 
 
 def supported() -> list[str]:
-    """The names of NumPy's functions that work on traced arrays."""
+    """The names of the functions of numpy, numpy.linalg and numpy.fft that work while a function is traced.
+
+    >>> {"sum", "linalg.norm", "fft.rfft"} <= set(supported())
+    True
+    """
     found = {name for name in dir(_np) if _known(getattr(_np, name))}
     for part in ("linalg", "fft"):
         space = getattr(_np, part)
         found |= {f"{part}.{name}" for name in dir(space) if _known(getattr(space, name))}
-    return sorted(found | _OURS.keys())
+    static = {name for name in _standard.STATIC if callable(_value(name))}
+    return sorted((found | static | {name for name in _INSTEAD if hasattr(_np, name)}) - refused.NOT_MEANINGFUL.keys())
+
+
+def _value(name: str) -> Any:
+    found: Any = _np
+    for part in name.split("."):
+        found = getattr(found, part, None)
+    return found
 
 
 def _known(function: Any) -> bool:
