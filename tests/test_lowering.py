@@ -121,7 +121,7 @@ def test_xla_knows_the_names_of_the_arguments():
 
 def test_compiled_shows_what_xla_made():
     compiled = Lowered(lilith.trace_grad(my_loss, np.ones(10), np.ones(10))).compile()
-    assert "ENTRY" in compiled.hlo() and compiled.cost()["flops"] > 0 and compiled.memory()["arguments"] == 160
+    assert "ENTRY" in compiled.hlo() and compiled.cost().xla["flops"] > 0 and compiled.memory()["arguments"] == 160
     value, ga, gb = compiled(np.arange(10.0), np.zeros(10))
     assert (
         float(value) == 285.0

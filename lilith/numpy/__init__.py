@@ -18,15 +18,22 @@ from lilith.numpy import (  # noqa: F401  their rules enter the tables
     methods,
     polynomials,
     products,
+    quantiles,
     refused,
     scipy_ufuncs,
+    sorting,
 )
 from lilith.numpy import standard as _standard
 from lilith.numpy.creation import INSTEAD as _INSTEAD
 from lilith.tracer import FUNCTIONS as _FUNCTIONS
 from lilith.tracer import UFUNCS as _UFUNCS
 
-_OURS: dict[str, Any] = {**_INSTEAD, **_standard.NAMES}
+_OURS: dict[str, Any] = {
+    **_INSTEAD,
+    **_standard.NAMES,
+    "argsort": sorting.argsort_array,
+    "sort": sorting.sort_array,
+}
 globals().update(_OURS)
 
 

@@ -19,25 +19,6 @@ STATIC = (
 """Functions whose arguments are static, or that are made of others: NumPy's own work while a function is traced."""
 
 
-def sort(
-    x: Any, /, axis: Any = -1, kind: Any = None, order: Any = None, *, descending: bool = False, stable: Any = None
-) -> Any:
-    """numpy.sort with the standard's `descending`."""
-    y = np.sort(x, axis=axis, kind=kind, order=order, stable=stable)
-    return np.flip(y, -1 if axis is None else axis) if descending else y
-
-
-def argsort(
-    x: Any, /, axis: Any = -1, kind: Any = None, order: Any = None, *, descending: bool = False, stable: Any = None
-) -> Any:
-    """numpy.argsort with the standard's `descending`; equal elements keep their order also then if it is stable."""
-    if not descending:
-        return np.argsort(x, axis=axis, kind=kind, order=order, stable=stable)
-    x, axis = (np.ravel(x), -1) if axis is None else (x, axis)
-    last = np.shape(x)[axis] - 1
-    return last - np.flip(np.argsort(np.flip(x, axis), axis=axis, kind=kind, order=order, stable=stable), axis)
-
-
 def _frequencies(function: Any) -> Any:
     def rule(n: int, /, *args: Any, d: Any = 1.0, dtype: Any = None, device: Any = None) -> Any:
         if len(args) > 1:
@@ -100,13 +81,11 @@ class Information:
 NAMES: dict[str, Any] = {
     "__array_api_version__": "2024.12",
     "__array_namespace_info__": Information,
-    "argsort": argsort,
     "fft": Namespace(
         "lilith.numpy.fft", np.fft, fftfreq=_frequencies(np.fft.fftfreq), rfftfreq=_frequencies(np.fft.rfftfreq)
     ),
     "finfo": finfo,
     "iinfo": iinfo,
     "linalg": Namespace("lilith.numpy.linalg", np.linalg),
-    "sort": sort,
 }
 """What `lilith.numpy` has under these names, in place of NumPy's."""
