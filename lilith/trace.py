@@ -8,7 +8,7 @@ from typing import Any, NamedTuple, NoReturn
 import numpy as np
 
 from lilith import tree
-from lilith.ir.graph import Builder, Graph, Literal, Value, current
+from lilith.ir.graph import Builder, Graph, Literal, Node, Value, current
 from lilith.ir.interpret import evaluate
 from lilith.ir.primitive import primitive
 from lilith.ir.type import TensorType, is_supported
@@ -60,11 +60,22 @@ class Trace(Builder):
     def emit(self, primitive: Any, operands: tuple[Value, ...], params: dict[str, Any]) -> Any:
         out = super().emit(primitive, operands, params)
         if self.concrete is not None:
-            node = self.nodes[-1]
-            values = tuple(self.concrete[x] for x in operands)
-            results = evaluate(node, values)
-            self.concrete.update(zip(node.results, results, strict=True))
+            self._evaluate(self.nodes[-1:])
         return out
+
+    def inline(self, graph: Graph, values: Sequence[Value]) -> list[Value]:
+        start = len(self.nodes)
+        outputs = super().inline(graph, values)
+        if self.concrete is not None:
+            self._evaluate(self.nodes[start:])
+        return outputs
+
+    def _evaluate(self, nodes: Sequence[Node]) -> None:
+        """Note the NumPy values of new nodes."""
+        known: dict[Value, np.ndarray] = self.concrete  # type: ignore[assignment]
+        for node in nodes:
+            results = evaluate(node, tuple([known[x] for x in node.operands]))
+            known.update(zip(node.results, results, strict=True))
 
     def lift(self, x: Any) -> Value:
         """The Value of anything array-like in this trace.

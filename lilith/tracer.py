@@ -3,16 +3,16 @@
 from __future__ import annotations
 
 import difflib
-import sys
 from collections.abc import Callable, Iterator
 from numbers import Number
-from types import CodeType, FrameType
 from typing import Any, NoReturn
 
 import numpy as np
 
 from lilith.ir.graph import Value
 from lilith.ir.type import dtype_name
+from lilith.remedies import REPLACEMENTS as REPLACEMENTS
+from lilith.remedies import replacement, table_hint, unsupported
 from lilith.source import ArgumentError, DtypeError, ShapeError, TraceError, UnsupportedError
 
 UFUNCS: dict[Any, Callable[..., Any]] = {}
@@ -29,12 +29,6 @@ ACCUMULATIONS: dict[Any, Callable[..., Any]] = {}
 
 FUNCTIONS: dict[Any, Callable[..., Any]] = {}
 """NumPy's functions on tracers, by the function they stand for: `FUNCTIONS[np.sum](x, axis=0)`."""
-
-REFUSALS: dict[Any, tuple[str, str]] = {}
-"""Functions that mean nothing on traced arrays: why, and what to do."""
-
-REPLACEMENTS: dict[CodeType, str] = {}
-"""Functions that make plain arrays of their arguments, by their code: what to call in their place."""
 
 
 def describe_types(*args: Any) -> str:
@@ -61,16 +55,6 @@ def _no_value(tracer: Tracer, what: str, hint: str) -> NoReturn:
 _BRANCH_HINT = (
     "choose with np.where(condition, a, b); a Python branch can depend on shapes, ints and other static values"
 )
-
-
-def _replacement() -> str | None:
-    """The hint where a function that has a replacement makes a plain array of a tracer."""
-    frame: FrameType | None = sys._getframe(1)
-    while frame is not None:
-        if frame.f_code in REPLACEMENTS:
-            return f"call {REPLACEMENTS[frame.f_code]}, which takes traced arrays"
-        frame = frame.f_back
-    return None
 
 
 def _equality(symbol: str, name: str, ufunc: Any) -> Callable[..., Any]:
@@ -210,7 +194,8 @@ class Tracer:
         return _no_value(self, "int()", "use x.astype(int), or pass the number as a Python int: it is static then")
 
     def __index__(self) -> int:
-        return _no_value(self, "an index or a length", "pass the number as a Python int: it is static then")
+        hint = "pass the number as a Python int: it is static then"
+        return _no_value(self, "an index or a length", table_hint() or hint)
 
     def __float__(self) -> float:
         return _no_value(
@@ -235,7 +220,8 @@ class Tracer:
     def __array__(self, dtype: Any = None, copy: Any = None) -> np.ndarray:
         raise TraceError(
             f"a traced array ({self.value.type}) cannot become a plain ndarray",
-            hint=_replacement()
+            hint=replacement()
+            or table_hint()
             or "np.stack([x, y]) instead of np.array([x, y]), also inside np.sum([x, y]); "
             "lilith.numpy.asarray(x) instead of np.asarray(x); np.sin(x) instead of math.sin(x); "
             "np.stack or np.concatenate of the parts instead of a[i] = x",
@@ -245,7 +231,7 @@ class Tracer:
     def __setitem__(self, key: Any, item: Any) -> None:
         raise TraceError(
             f"item assignment on a traced array ({self.value.type})",
-            hint="build a new array: np.where(mask, new, x), or np.concatenate of the parts",
+            hint="build a new array: np.where(mask, new, x), lilith.numpy.put(x, i, new), np.concatenate of parts",
         )
 
     def sort(self, *args: Any, **kwargs: Any) -> None:
@@ -392,40 +378,11 @@ def call_rule(handler: Callable[..., Any] | None, function: Any, args: tuple, kw
     """A function's rule; where it has none or refuses, the error says which arrays were involved."""
     try:
         if handler is None:
-            unsupported(function)
+            unsupported(function, [*FUNCTIONS, *UFUNCS])
         return handler(*args, **kwargs)
     except UnsupportedError as error:
         error.tracers = error.tracers or tuple(tracers_in(*args, *kwargs.values()))
         raise
-
-
-def unsupported(function: Any) -> NoReturn:
-    """Raise the error for a NumPy function that has no rule here, naming those with a near name."""
-    name = getattr(function, "__name__", str(function))
-    module = getattr(function, "__module__", None) or "numpy"
-    if function in REFUSALS:
-        reason, hint = REFUSALS[function]
-        raise UnsupportedError(f"{module}.{name} is not supported on traced arrays: {reason}", hint=hint)
-    known = [_written(f) for f in [*FUNCTIONS, *UFUNCS] if callable(f)]
-    near = _near(name, [full for full in known if full.rpartition(".")[0] == module.replace("numpy", "np")])
-    near = near or _near(name, known)
-    hint = f"near names that work: {', '.join(near)}" if near else "lilith.numpy.supported() names those that work"
-    hint = _replacement() or hint
-    raise UnsupportedError(f"{module}.{name} is not supported on traced arrays", hint=hint)
-
-
-def _written(function: Any) -> str:
-    """How a user writes a NumPy or SciPy function: np.sum, np.linalg.norm, scipy.special.erf."""
-    name, module = function.__name__, getattr(function, "__module__", None) or "numpy"
-    if isinstance(function, np.ufunc):
-        module = "numpy" if getattr(np, name, None) is function else "scipy.special"
-    return f"{module.replace('numpy', 'np')}.{name}"
-
-
-def _near(name: str, known: list[str]) -> list[str]:
-    """Up to three of the known names whose last part is close to a name."""
-    by_name = {full.rpartition(".")[2]: full for full in reversed(known)}
-    return [by_name[n] for n in difflib.get_close_matches(name, by_name, 3, cutoff=0.75)]
 
 
 def _operators() -> None:
@@ -488,7 +445,7 @@ def _methods() -> None:
         return call
 
     for name in (
-        "all any argmax argmin argpartition argsort choose clip compress cumprod cumsum diagonal dot max mean min "
+        "all any argmax argmin argpartition argsort choose clip cumprod cumsum diagonal dot max mean min "
         "nonzero partition prod put ravel repeat round searchsorted squeeze std sum swapaxes take trace var"
     ).split():
         setattr(Tracer, name, method(getattr(np, name)))
@@ -531,6 +488,11 @@ def _copy(self: Tracer, order: str = "C") -> Tracer:
     return self
 
 
+def _compress(self: Tracer, condition: Any, axis: Any = None) -> Tracer:
+    """numpy.compress of this array with a known mask."""
+    return call_rule(FUNCTIONS.get(np.compress), np.compress, (condition, self, axis), {})
+
+
 def _flatten(self: Tracer, order: str = "C") -> Tracer:
     """numpy.ravel of this array."""
     return FUNCTIONS[np.ravel](self, order=order)
@@ -538,4 +500,4 @@ def _flatten(self: Tracer, order: str = "C") -> Tracer:
 
 Tracer.reshape, Tracer.transpose, Tracer.astype = _reshape, _transpose, _astype  # type: ignore[attr-defined]
 Tracer.conj, Tracer.conjugate = _conjugate, _conjugate  # type: ignore[attr-defined]
-Tracer.copy, Tracer.flatten = _copy, _flatten  # type: ignore[attr-defined]
+Tracer.copy, Tracer.flatten, Tracer.compress = _copy, _flatten, _compress  # type: ignore[attr-defined]

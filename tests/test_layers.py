@@ -13,7 +13,7 @@ FILES = sorted(p for package in ("lilith", "lowering") for p in (ROOT / package)
 # from the ground up: a module may import from its own level and from those before it
 LEVELS = [
     {"lilith.ir"},
-    {"lilith.source", "lilith.config"},
+    {"lilith.source", "lilith.config", "lilith.remedies"},
     {"lilith.tracer", "lilith.tree"},
     {"lilith.trace", "lilith.captures", "lilith.randomness"},
     {"lilith.ops"},

@@ -2,8 +2,10 @@
 
 Importing it fills the tables that NumPy's own functions look up when they meet a tracer, so `np.sum(x)` and
 `lilith.numpy.sum(x)` are the same function. Replaced are only those that NumPy hands to nobody (`array`, `asarray`,
-`full` ...) and those to which the Python Array API standard, version 2024.12, gives another signature (`sort`). What is
-not named here is NumPy's, `linalg` and `fft` included.
+`full` ...); those to which the Python Array API standard, version 2024.12, gives another signature (`sort`, `take`);
+those that change an array in place, which return the new array here (`put`, `put_along_axis`, `place`, `putmask`,
+`copyto`, `fill_diagonal`); and those whose result has as many elements as the values say, which take the number as
+`size` (`nonzero`, `flatnonzero`, `argwhere`). What is not named here is NumPy's, `linalg` and `fft` included.
 """
 
 import difflib as _difflib
@@ -12,6 +14,8 @@ from typing import Any
 import numpy as _np
 
 from lilith.numpy import (  # noqa: F401  their rules enter the tables
+    applying,
+    assigning,
     fourier,
     functions,
     inquiries,
@@ -22,17 +26,21 @@ from lilith.numpy import (  # noqa: F401  their rules enter the tables
     refused,
     scipy_ufuncs,
     sorting,
+    taking,
 )
 from lilith.numpy import standard as _standard
 from lilith.numpy.creation import INSTEAD as _INSTEAD
 from lilith.tracer import FUNCTIONS as _FUNCTIONS
 from lilith.tracer import UFUNCS as _UFUNCS
 
+_ASSIGNING = "argwhere copyto fill_diagonal flatnonzero nonzero place put put_along_axis putmask".split()
 _OURS: dict[str, Any] = {
     **_INSTEAD,
     **_standard.NAMES,
     "argsort": sorting.argsort_array,
     "sort": sorting.sort_array,
+    "take": taking.take_array,
+    **{name: getattr(assigning, name) for name in _ASSIGNING},
 }
 globals().update(_OURS)
 
@@ -56,8 +64,8 @@ def supported() -> list[str]:
     for part in ("linalg", "fft"):
         space = getattr(_np, part)
         found |= {f"{part}.{name}" for name in dir(space) if _known(getattr(space, name))}
-    static = {name for name in _standard.STATIC if callable(_value(name))}
-    return sorted((found | static | {name for name in _INSTEAD if hasattr(_np, name)}) - refused.NOT_MEANINGFUL.keys())
+    found |= {name for name in [*_standard.STATIC, *_OURS] if _is_function(_value(name))}
+    return sorted(found - refused.NOT_MEANINGFUL.keys())
 
 
 def _value(name: str) -> Any:
@@ -67,8 +75,12 @@ def _value(name: str) -> Any:
     return found
 
 
-def _known(function: Any) -> bool:
-    return callable(function) and not isinstance(function, type) and (function in _UFUNCS or function in _FUNCTIONS)
+def _is_function(x: Any) -> bool:
+    return callable(x) and not isinstance(x, type)
+
+
+def _known(x: Any) -> bool:
+    return _is_function(x) and (x in _UFUNCS or x in _FUNCTIONS)
 
 
 def __dir__() -> list[str]:

@@ -8,7 +8,7 @@ from typing import Any
 import numpy as np
 
 from lilith.ir.graph import Value
-from lilith.ir.type import TensorType, is_inexact, kind
+from lilith.ir.type import is_inexact, kind
 from lilith.numpy import floats, ufuncs
 from lilith.numpy.core import (
     adapt,
@@ -30,12 +30,12 @@ from lilith.numpy.core import (
     unify,
     wrap,
 )
-from lilith.numpy.shaping import expand_dims, moveaxis, reshaped, tile
+from lilith.numpy.shaping import expand_dims, moveaxis
 from lilith.ops import elementwise
-from lilith.ops import shape as shape_ops
+from lilith.remedies import REPLACEMENTS
 from lilith.source import ArgumentError, ShapeError
 from lilith.trace import contains_tracer, current_trace
-from lilith.tracer import REPLACEMENTS, Tracer
+from lilith.tracer import Tracer
 
 
 def _like(name: str, function: Any, number: Any) -> Callable[..., Value]:
@@ -142,19 +142,6 @@ def geomspace(start: Any, stop: Any, num: Any = 50, endpoint: bool = True, dtype
     return convert(y, result if dtype is None else dtype_of(dtype))
 
 
-@implements(np.resize)
-def resize(a: Any, new_shape: Any) -> Value:
-    """numpy.resize: the elements over and over, in C order."""
-    x, sizes = lift(a), shape_argument(new_shape, "resize")
-    if x.type.size == 0:
-        return full(0, sizes, x.dtype)
-    count = TensorType(sizes, x.dtype).size
-    flat = reshaped(x, (x.type.size,))
-    if count > x.type.size:
-        flat = tile(flat, -(-count // x.type.size))
-    return reshaped(shape_ops.part(flat, 0, 0, count), sizes)
-
-
 # ---- functions that NumPy does not hand over, unless like= names a tracer: what `lilith.numpy` has in their place ---
 
 
@@ -241,7 +228,7 @@ def kaiser(M: Any, beta: Any) -> Any:
     return np.i0(beta * np.sqrt(1 - place * place)) / np.i0(beta)
 
 
-INSTEAD = {
+INSTEAD: dict[str, Callable[..., Any]] = {
     "array": make_array,
     "asarray": asarray,
     "asanyarray": asanyarray,

@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-from collections.abc import Callable
 from typing import Any
 
 import ml_dtypes
@@ -17,10 +16,9 @@ from lilith.numpy.core import (
     implements,
     lift,
     normalize_axis,
-    shape_argument,
     static_int,
 )
-from lilith.numpy.floats import remainder, trunc
+from lilith.numpy.floats import trunc
 from lilith.numpy.functions import array_equal, imag
 from lilith.numpy.reductions import sum as sum_
 from lilith.numpy.shaping import broadcast_arrays, expand_dims, moveaxis, reshaped
@@ -39,7 +37,7 @@ def _dtype(x: Any) -> Any:
 
 
 @implements(np.can_cast)
-def can_cast(from_: Any, to: Any, casting: str = "safe") -> bool:
+def can_cast(from_: Any, to: Any, casting: Any = "safe") -> bool:
     """numpy.can_cast."""
     return bool(np.can_cast(_dtype(from_), _dtype(to), casting))
 
@@ -98,76 +96,11 @@ def array_equiv(a1: Any, a2: Any) -> Any:
     return array_equal(x, y)
 
 
-# ---- positions that follow from shapes ----------------------------------------------------------------------------
-
-
-def _of_square(name: str) -> Callable[..., Any]:
-    def rule(arr: Any, k: Any = 0) -> Any:
-        x = lift(arr)
-        if x.ndim != 2:
-            raise ShapeError(f"{name}: {x.type} is not a matrix", hint="it needs two axes")
-        return getattr(np, name)(np.empty(x.shape, bool), k)
-
-    rule.__name__, rule.__doc__ = name, f"numpy.{name}."
-    return rule
-
-
-for _name in ("tril_indices_from", "triu_indices_from"):
-    implements(getattr(np, _name))(_of_square(_name))
-
-
-@implements(np.diag_indices_from)
-def diag_indices_from(arr: Any) -> tuple:
-    """numpy.diag_indices_from."""
-    x = lift(arr)
-    if x.ndim < 2 or len(set(x.shape)) != 1:
-        raise ShapeError(f"diag_indices_from: {x.type} is not square", hint="two axes or more, of one size")
-    return np.diag_indices(x.shape[0], x.ndim)
-
-
 @implements(np.einsum_path)
 def einsum_path(*operands: Any, optimize: Any = "greedy") -> Any:
     """numpy.einsum_path: shapes are all it needs."""
-    plain = [np.empty(x.shape) if isinstance(x, Value | Tracer) else x for x in operands]
+    plain: list[Any] = [np.empty(x.shape) if isinstance(x, Value | Tracer) else x for x in operands]
     return np.einsum_path(*plain, optimize=optimize)
-
-
-@implements(np.ravel_multi_index)
-def ravel_multi_index(multi_index: Any, dims: Any, mode: Any = "raise", order: str = "C") -> Value:
-    """numpy.ravel_multi_index. With mode 'raise' traced indices are taken as they are: whether they lie inside is not
-    known while tracing."""
-    sizes = shape_argument(dims, "ravel_multi_index")
-    modes = mode if isinstance(mode, tuple) else (mode,) * len(sizes)
-    indices = [multi_index[i] for i in range(len(multi_index))]
-    if len(indices) != len(sizes) or len(modes) != len(sizes):
-        raise ShapeError(f"ravel_multi_index: {len(indices)} indices for dims {sizes}", hint="one index per axis")
-    if order not in ("C", "F"):
-        raise ArgumentError(f"ravel_multi_index: order={order!r}", hint="'C' or 'F'")
-    strides = [int(np.prod(sizes[i + 1 :] if order == "C" else sizes[:i], dtype=int)) for i in range(len(sizes))]
-    total: Any = 0
-    for index, n, how, stride in zip(indices, sizes, modes, strides, strict=True):
-        place = convert(lift(index), np.dtype(np.int64))
-        if how == "wrap":
-            place = remainder(place, n)
-        elif how == "clip":
-            place = ufuncs.minimum(ufuncs.maximum(place, 0), n - 1)
-        elif how != "raise":
-            raise ArgumentError(f"ravel_multi_index: mode={how!r}", hint="'raise', 'wrap' or 'clip'")
-        total = ufuncs.add(total, ufuncs.multiply(place, stride))
-    return total
-
-
-@implements(np.apply_over_axes)
-def apply_over_axes(func: Any, a: Any, axes: Any) -> Any:
-    """numpy.apply_over_axes."""
-    y = a
-    for axis in axes if isinstance(axes, list | tuple) else (axes,):
-        place = normalize_axis(axis, np.ndim(a), "apply_over_axes")
-        z = func(y, place)
-        y = z if np.ndim(z) == np.ndim(y) else np.expand_dims(z, place)
-        if np.ndim(y) != np.ndim(a):
-            raise ShapeError("apply_over_axes: the function removes more than one axis", hint="func(x, axis)")
-    return y
 
 
 # ---- bits ---------------------------------------------------------------------------------------------------------

@@ -6,7 +6,11 @@ from typing import Any
 
 import numpy as np
 
-from lilith.tracer import REFUSALS
+from lilith.remedies import REFUSALS
+
+_IN_PLACE = "it changes an array in place, and traced ones do not change"
+_SIZE = "the size of the result depends on the values"
+_OUTSIDE = "call it on plain arrays, outside of the traced function"
 
 _REASONS = {
     "it reads or writes files": "fromfile fromregex genfromtxt load loadtxt save savetxt savez savez_compressed",
@@ -19,45 +23,53 @@ _REASONS = {
         "get_include get_printoptions getbufsize geterr geterrcall info printoptions set_printoptions setbufsize "
         "seterr seterrcall show_config show_runtime test linalg.test fft.test"
     ),
-    "it changes an array in place": "copyto fill_diagonal place put putmask",
     "it is about memory, which traced arrays do not have": "may_share_memory shares_memory isfortran nested_iters",
     "dates are not traced": "busday_count busday_offset datetime_data is_busday isnat",
-    "the size of its result depends on values": (
-        "argwhere extract flatnonzero intersect1d setdiff1d setxor1d trim_zeros union1d unique unique_all "
-        "unique_counts unique_inverse unique_values"
+    _SIZE: (
+        "intersect1d setdiff1d setxor1d trim_zeros union1d unique unique_all unique_counts unique_inverse unique_values"
     ),
-    "the dtype of its result depends on values": "min_scalar_type real_if_close",
-    "whether it raises an error depends on values": "asarray_chkfinite",
+    "the dtype of the result depends on the values": "min_scalar_type real_if_close",
+    "whether it raises an error depends on the values": "asarray_chkfinite",
     "it makes np.matrix objects, which are not traced": "asmatrix bmat",
     "it makes a function of Python objects": "frompyfunc",
 }
+_UNIQUE = f"np.sort(x) keeps all elements; {_OUTSIDE}"
+_SET = f"np.isin(x, y) is a mask of known size; {_OUTSIDE}"
 _HINTS = {
-    "copyto": "np.where(mask, new, x) is a new array",
-    "fill_diagonal": "np.where(np.eye(n, dtype=bool), value, x) is a new array",
-    "place": "np.where(mask, new, x) is a new array",
-    "put": "np.where(mask, new, x) is a new array",
-    "putmask": "np.where(mask, new, x) is a new array",
     "real_if_close": "x.real, or np.real(x)",
     "min_scalar_type": "x.dtype",
-    "extract": "np.where(condition, x, 0) keeps the size; a condition that is not traced may index: x[condition]",
-    "argwhere": "np.where(condition, a, b) chooses without positions; np.argmax(condition) is the first one",
-    "flatnonzero": "np.where(condition, a, b) chooses without positions; np.argmax(condition) is the first one",
-    "unique": "do it before, on a plain array; np.sort keeps the size",
+    "trim_zeros": "cut with slices of known bounds",
     "asarray_chkfinite": "lilith.numpy.asarray(x), and np.isfinite(x) to know",
+    **dict.fromkeys("unique unique_all unique_counts unique_inverse unique_values".split(), _UNIQUE),
+    **dict.fromkeys("union1d intersect1d setdiff1d setxor1d".split(), _SET),
 }
 
-
-def _lookup(name: str) -> Any:
-    found: Any = np
-    for part in name.split("."):
-        found = getattr(found, part, None)
-    return found
-
-
 NOT_MEANINGFUL: dict[str, str] = {name: reason for reason, names in _REASONS.items() for name in names.split()}
-"""The reason by the name that is written after `np.`."""
+"""Names, as they are written after `np.`, that mean nothing on traced arrays, and why."""
 
-for _name, _reason in NOT_MEANINGFUL.items():
-    _function = _lookup(_name)
-    if _function is not None:  # NumPy's namespace differs from version to version
-        REFUSALS[_function] = (_reason, _HINTS.get(_name, "call it outside of the traced function, on plain arrays"))
+_ELSEWHERE = {
+    "nonzero": (_SIZE, "lilith.numpy.nonzero(x, size=n, fill_value=0), or np.where(x, y, z) to choose"),
+    "flatnonzero": (_SIZE, "lilith.numpy.flatnonzero(x, size=n, fill_value=0)"),
+    "argwhere": (_SIZE, "lilith.numpy.argwhere(x, size=n, fill_value=0)"),
+    "put_along_axis": (_IN_PLACE, "y = lilith.numpy.put_along_axis(x, indices, values, axis) is a new array"),
+    "put": (_IN_PLACE, "y = lilith.numpy.put(x, indices, values) is a new array"),
+    "place": (_IN_PLACE, "y = lilith.numpy.place(x, mask, values) is a new array"),
+    "putmask": (_IN_PLACE, "y = lilith.numpy.putmask(x, mask, values) is a new array"),
+    "copyto": (_IN_PLACE, "y = lilith.numpy.copyto(x, source, where=mask) is a new array"),
+    "fill_diagonal": (_IN_PLACE, "y = lilith.numpy.fill_diagonal(x, value) is a new array"),
+}
+"""Functions that `lilith.numpy` has in another form."""
+
+
+def _refuse() -> None:
+    """Enter them all into the table of refusals; NumPy's namespace differs from version to version."""
+    reasons = {name: (reason, _HINTS.get(name, _OUTSIDE)) for name, reason in NOT_MEANINGFUL.items()}
+    for name, refusal in {**reasons, **_ELSEWHERE}.items():
+        found: Any = np
+        for part in name.split("."):
+            found = getattr(found, part, None)
+        if found is not None:
+            REFUSALS[found] = refusal
+
+
+_refuse()
