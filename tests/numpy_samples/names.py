@@ -32,14 +32,11 @@ def _is_function(x: Any) -> bool:
 
 PENDING = set(
     """
-    kaiser apply_along_axis argpartition argsort bincount choose compress convolve corrcoef correlate cov delete
-    digitize
-    ediff1d gradient histogram histogram2d histogram_bin_edges histogramdd i0 insert interp isin ix_ lexsort
-    linalg.cholesky linalg.cond linalg.det linalg.eig linalg.eigh linalg.eigvals linalg.eigvalsh linalg.inv
-    linalg.lstsq linalg.matrix_rank linalg.pinv linalg.qr linalg.slogdet linalg.solve linalg.svd linalg.svdvals
-    linalg.tensorinv linalg.tensorsolve median nanargmax nanargmin nancumprod nancumsum nanmedian nanpercentile
-    nanquantile nonzero partition percentile piecewise poly polyfit put_along_axis quantile roots searchsorted sort
-    sort_complex take_along_axis unravel_index unwrap
+    kaiser bincount convolve corrcoef correlate cov ediff1d gradient histogram histogram2d histogram_bin_edges
+    histogramdd i0 interp linalg.cholesky linalg.cond linalg.det linalg.eig linalg.eigh linalg.eigvals
+    linalg.eigvalsh linalg.inv linalg.lstsq linalg.matrix_rank linalg.pinv linalg.qr linalg.slogdet linalg.solve
+    linalg.svd linalg.svdvals linalg.tensorinv linalg.tensorsolve nanargmax nanargmin nancumprod nancumsum poly
+    polyfit roots unwrap
     """.split()
 )
 """Names that are being worked on; empty when they are done."""
