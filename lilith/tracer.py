@@ -154,7 +154,9 @@ class Tracer:
             )
         return self
 
-    def __dlpack__(self, **options: Any) -> NoReturn:
+    def __dlpack__(
+        self, *, stream: Any = None, max_version: Any = None, dl_device: Any = None, copy: Any = None
+    ) -> NoReturn:
         _no_value(self, "__dlpack__()", "return the array from the function to get its memory")
 
     def __dlpack_device__(self) -> tuple[int, int]:
@@ -270,6 +272,14 @@ class Tracer:
             x, y = inputs
             column = FUNCTIONS[np.reshape](x, np.shape(x) + (1,) * np.ndim(y))
             return call_rule(UFUNCS.get(ufunc), ufunc, (column, y), kwargs)
+        if method == "reduceat":
+            return call_rule(FUNCTIONS["reduceat"], ufunc, (ufunc, *inputs), kwargs)
+        if method == "at":
+            raise UnsupportedError(
+                f"np.{ufunc.__name__}.at of traced arrays: it changes an array in place",
+                hint="np.bincount(i, weights=x) adds up; lilith.numpy.put_along_axis writes at other places",
+                tracers=tracers_in(*inputs),
+            )
         table = {"reduce": REDUCTIONS, "accumulate": ACCUMULATIONS}.get(method)
         if table is None or ufunc not in table:
             raise UnsupportedError(
