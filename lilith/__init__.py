@@ -1,6 +1,6 @@
 """Lilith: gradients of any scalar-valued Python function, compiled by XLA."""
 
-from lilith import numpy, random, special, testing
+from lilith import nn, numpy, random, special, testing
 from lilith.api import grad, jit, print, stop_gradient, trace, trace_grad, value_and_grad
 from lilith.compile import explain_cache
 from lilith.config import config
@@ -40,6 +40,7 @@ __all__ = [
     "explain_cache",
     "grad",
     "jit",
+    "nn",
     "numpy",
     "print",
     "random",

@@ -176,6 +176,11 @@ def _swapped(x: Value) -> Value:
     return transpose(x, axes=(1, 0, *range(2, x.ndim)))
 
 
+def reversed_kernel(w: Value, groups: int) -> Value:
+    """The kernel of the transposed convolution: reversed, input and output channels exchanged within groups."""
+    return rev(_swapped(_regrouped(w, 0, groups, 1)), axes=tuple(range(2, w.ndim)))
+
+
 def _conv_rule_x(
     g: Value, y: Value, x: Value, w: Value, *, feature_groups: int, batch_groups: int, **given: Axes
 ) -> Value:
@@ -196,7 +201,7 @@ def _conv_rule_x(
     )
     product = conv(
         g,
-        rev(_swapped(_regrouped(w, 0, groups, 1)), axes=tuple(range(2, w.ndim))),
+        reversed_kernel(w, groups),
         strides=at.lhs_dilation,
         low=low,
         high=high,
