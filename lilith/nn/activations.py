@@ -96,8 +96,8 @@ def gelu(input: Any, approximate: str = "none") -> Any:
         return x * 0.5 * special_ops.erfc(x * -_ROOT_HALF)
     if approximate != "tanh":
         raise ArgumentError(f"nn.gelu: approximate={approximate!r}", hint="'none' or 'tanh'")
-    inner = (x + x * x * x * 0.044715) * _ROOT_TWO_OVER_PI
-    return x * 0.5 * (elementwise.tanh(inner) + 1.0)
+    inner = (x + elementwise.integer_pow(x, exponent=3) * 0.044715) * _ROOT_TWO_OVER_PI
+    return x * ((elementwise.tanh(inner) + 1.0) * 0.5)
 
 
 @array_function
@@ -123,12 +123,14 @@ def sigmoid(input: Any) -> Any:
     return elementwise.logistic(real_floating("sigmoid", input))
 
 
-def log_one_plus_exp(x: Value, threshold: float = math.inf) -> Value:
-    """log(1 + exp(x)); x itself above the threshold, and where exp(x) is not finite or 1 + exp(x) = exp(x)."""
-    info = ml_dtypes.finfo(x.dtype)
-    limit = min(threshold, math.floor(math.log(float(info.max))) - 1, -math.log(float(info.eps)) + 4)
-    large = exceeds(x, limit)
-    return choose(large, x, elementwise.log1p(elementwise.exp(choose(large, 0.0, x))))
+def log_one_plus_exp(x: Value) -> Value:
+    """log(1 + exp(x)) = h + log(1 + exp(l - h)), h and l the larger and the smaller one of x and 0.
+
+    The derivative is that of the formula on either side, to every order: it is smooth at 0.
+    """
+    positive, zero = exceeds(x, 0), fill_like(x, 0)
+    high, low = elementwise.select(positive, x, zero), elementwise.select(positive, zero, x)
+    return high + elementwise.log1p(elementwise.exp(low - high))
 
 
 @array_function
@@ -140,9 +142,13 @@ def softplus(input: Any, beta: float = 1.0, threshold: float = 20.0) -> Any:
     """
     x = real_floating("softplus", input)
     factor, limit = number("softplus", "beta", beta), number("softplus", "threshold", threshold)
-    if factor == 1:
-        return log_one_plus_exp(x, limit)
-    return log_one_plus_exp(x * factor, limit) * (1 / factor)
+    scaled = x if factor == 1 else x * factor
+    y = log_one_plus_exp(scaled)
+    y = y if factor == 1 else y * (1 / factor)
+    # beyond the threshold the two differ by exp(-threshold): in float32 not at all, for thresholds that are usual
+    if math.exp(min(-limit, 700.0)) <= abs(limit) * float(ml_dtypes.finfo(x.dtype).eps):
+        return y
+    return choose(exceeds(scaled, limit), x, y)
 
 
 @array_function

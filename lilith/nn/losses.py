@@ -68,10 +68,11 @@ def huber_loss(input: Any, target: Any, reduction: str = "mean", delta: float = 
 
 
 def _huber(difference: Value, limit: float) -> Value:
-    """With c = d cut off at ±limit, c (d - c/2): c is a constant to the derivative, which is c."""
-    bound = fill_like(difference, limit)
-    cut = elementwise.min(elementwise.max(difference, elementwise.neg(bound)), bound)
-    return elementwise.mul(cut, elementwise.sub(difference, cut * 0.5))
+    """d²/2 within the limit, and limit (|d| - limit/2) beyond it; d² is not formed where it may overflow."""
+    size = elementwise.abs(difference)
+    inside = elementwise.le(size, fill_like(size, limit))
+    near = choose(inside, difference, 0.0)
+    return elementwise.select(inside, elementwise.integer_pow(near, exponent=2) * 0.5, (size - limit / 2) * limit)
 
 
 @array_function

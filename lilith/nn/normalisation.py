@@ -40,8 +40,8 @@ def _normalised(x: Value, axes: Axes, eps: float) -> tuple[Value, Value, Value]:
     mean = _mean(x, axes)
     deviation = elementwise.sub(x, _repeated(mean, x, axes))
     variance = _mean(elementwise.mul(deviation, deviation), axes)
-    root = elementwise.sqrt(variance + eps)
-    return elementwise.div(deviation, _repeated(root, x, axes)), mean, variance
+    inverse = 1 / elementwise.sqrt(variance + eps)
+    return elementwise.mul(deviation, _repeated(inverse, x, axes)), mean, variance
 
 
 def _affine(name: str, y: Value, weight: Any, bias: Any, axis: int | None) -> Value:
@@ -116,8 +116,8 @@ def rms_norm(input: Any, normalized_shape: Any, weight: Any = None, eps: Any = N
     axes = _last_axes("rms_norm", given, normalized_shape, weight)
     small = float(ml_dtypes.finfo(given.dtype).eps) if eps is None else number("rms_norm", "eps", eps)
     x = convert(given, accumulator(given.dtype))
-    root = elementwise.sqrt(_mean(elementwise.mul(x, x), axes) + small)
-    y = elementwise.div(x, _repeated(root, x, axes))
+    inverse = 1 / elementwise.sqrt(_mean(elementwise.mul(x, x), axes) + small)
+    y = elementwise.mul(x, _repeated(inverse, x, axes))
     return convert(_affine("rms_norm", y, weight, None, None), given.dtype)
 
 
@@ -160,8 +160,8 @@ def batch_norm(
         if running[0] is None or running[1] is None:
             raise ArgumentError("nn.batch_norm: no running statistics", hint="give both, or training=True")
         mean, variance = (convert(v, x.dtype) for v in running)
-        root = along(elementwise.sqrt(variance + small), x.shape, 1)
-        y = elementwise.div(elementwise.sub(x, along(mean, x.shape, 1)), root)
+        inverse = along(1 / elementwise.sqrt(variance + small), x.shape, 1)
+        y = elementwise.mul(elementwise.sub(x, along(mean, x.shape, 1)), inverse)
         return convert(_affine("batch_norm", y, weight, bias, 1), given.dtype), running
     count = x.type.size // max(x.shape[1], 1)
     if count < 2:
