@@ -13,7 +13,7 @@ import numpy as np
 
 from lilith import special
 from lilith.ir.graph import Value, fill_like
-from lilith.nn.making import choose, exceeds, number, place, real_floating
+from lilith.nn.making import choose, exceeds, known, place, real_floating, scalar
 from lilith.numpy.core import lift
 from lilith.numpy.eager import array_function
 from lilith.ops import elementwise
@@ -45,14 +45,13 @@ def leaky_relu(input: Any, negative_slope: float = 0.01) -> Any:
     array([-0.1,  2. ])
     """
     x = real_floating("leaky_relu", input)
-    return choose(exceeds(x, 0), x, x * number("leaky_relu", "negative_slope", negative_slope))
+    return choose(exceeds(x, 0), x, x * scalar("leaky_relu", "negative_slope", negative_slope, x))
 
 
-def _elu(x: Value, scale: float, alpha: float) -> Value:
-    """scale x where x > 0, else scale alpha (exp(x) - 1)."""
+def _elu(x: Value, alpha: Value) -> Value:
+    """x where x > 0, else alpha (exp(x) - 1)."""
     positive = exceeds(x, 0)
-    below = elementwise.expm1(choose(positive, 0.0, x)) * (scale * alpha)
-    return choose(positive, x * scale if scale != 1 else x, below)
+    return elementwise.select(positive, x, alpha * elementwise.expm1(choose(positive, 0.0, x)))
 
 
 @array_function
@@ -64,7 +63,8 @@ def elu(input: Any, alpha: float = 1.0) -> Any:
     >>> elu(np.array([-1e4, 0.0, 2.0]))
     array([-1.,  0.,  2.])
     """
-    return _elu(real_floating("elu", input), 1.0, number("elu", "alpha", alpha))
+    x = real_floating("elu", input)
+    return _elu(x, scalar("elu", "alpha", alpha, x))
 
 
 @array_function
@@ -76,7 +76,8 @@ def selu(input: Any) -> Any:
     >>> selu(np.array([0.0, 1.0]))
     array([0.        , 1.05070099])
     """
-    return _elu(real_floating("selu", input), _SELU_SCALE, _SELU_ALPHA)
+    x = real_floating("selu", input)
+    return _elu(x, fill_like(x, _SELU_ALPHA)) * _SELU_SCALE
 
 
 @array_function
@@ -141,14 +142,14 @@ def softplus(input: Any, beta: float = 1.0, threshold: float = 20.0) -> Any:
     array([0.00000000e+00, 6.93147181e-01, 1.00000000e+04])
     """
     x = real_floating("softplus", input)
-    factor, limit = number("softplus", "beta", beta), number("softplus", "threshold", threshold)
-    scaled = x if factor == 1 else x * factor
-    y = log_one_plus_exp(scaled)
-    y = y if factor == 1 else y * (1 / factor)
+    factor, limit = scalar("softplus", "beta", beta, x), scalar("softplus", "threshold", threshold, x)
+    scaled = x * factor
+    y = log_one_plus_exp(scaled) / factor
     # beyond the threshold the two differ by exp(-threshold): in float32 not at all, for thresholds that are usual
-    if math.exp(min(-limit, 700.0)) <= abs(limit) * float(ml_dtypes.finfo(x.dtype).eps):
+    given = known(threshold)
+    if given is not None and math.exp(min(-given, 700.0)) <= abs(given) * float(ml_dtypes.finfo(x.dtype).eps):
         return y
-    return choose(exceeds(scaled, limit), x, y)
+    return elementwise.select(elementwise.gt(scaled, limit), x, y)
 
 
 @array_function
@@ -190,11 +191,12 @@ def hardtanh(input: Any, min_val: float = -1.0, max_val: float = 1.0) -> Any:
     array([-1. ,  0.5,  1. ])
     """
     x = real_floating("hardtanh", input)
-    low, high = number("hardtanh", "min_val", min_val), number("hardtanh", "max_val", max_val)
-    if not low <= high:
+    low, high = known(min_val), known(max_val)
+    if low is not None and high is not None and not low <= high:
         raise ArgumentError(f"nn.hardtanh: min_val={low} is above max_val={high}", hint="exchange them")
-    x = choose(elementwise.le(x, fill_like(x, low)), low, x)
-    return choose(elementwise.ge(x, fill_like(x, high)), high, x)
+    bottom, top = scalar("hardtanh", "min_val", min_val, x), scalar("hardtanh", "max_val", max_val, x)
+    x = elementwise.select(elementwise.le(x, bottom), bottom, x)
+    return elementwise.select(elementwise.ge(x, top), top, x)
 
 
 def softmax(input: Any, dim: Any = None, *, axis: Any = None) -> Any:

@@ -9,8 +9,8 @@ import numpy as np
 from lilith import random
 from lilith.ir.graph import Value, fill_like
 from lilith.ir.type import kind
-from lilith.nn.making import choose, number, real_floating
-from lilith.numpy.core import convert, dtype_of, lift, static_int
+from lilith.nn.making import choose, known, real_floating, scalar
+from lilith.numpy.core import convert, dtype_of, lift, static_int, wrap
 from lilith.numpy.eager import array_function
 from lilith.ops import elementwise
 from lilith.ops.control import stop_gradient
@@ -106,8 +106,8 @@ def dropout(input: Any, p: float = 0.5, training: bool = True, *, key: Any = Non
     >>> dropout(np.ones(6), 0.5, key=random.key(0))
     array([2., 2., 0., 0., 0., 2.])
     """
-    x, rate = real_floating("dropout", input), number("dropout", "p", p)
-    if not 0 <= rate <= 1:
+    x, rate = real_floating("dropout", input), known(p)
+    if rate is not None and not 0 <= rate <= 1:
         raise ArgumentError(f"nn.dropout: p={p} is not a probability", hint="between 0 and 1")
     if not training or rate == 0:
         return x
@@ -118,4 +118,6 @@ def dropout(input: Any, p: float = 0.5, training: bool = True, *, key: Any = Non
         )
     if rate == 1:
         return fill_like(x, 0)
-    return choose(lift(random.bernoulli(key, 1 - rate, x.shape)), x * (1 / (1 - rate)), 0.0)
+    # a key that is a constant here is drawn from in the program too, not once and for all
+    kept = lift(random.bernoulli(wrap(lift(key)), 1 - p, x.shape))
+    return choose(kept, x / (1 - scalar("dropout", "p", p, x)), 0.0)

@@ -9,7 +9,7 @@ import numpy as np
 from lilith.ir.graph import Value, fill_like
 from lilith.ir.type import kind
 from lilith.nn.activations import log_one_plus_exp
-from lilith.nn.making import check_reduction, choose, common, number, real_floating, reduced, same_shape
+from lilith.nn.making import check_reduction, choose, common, known, real_floating, reduced, same_shape, scalar
 from lilith.numpy import reductions
 from lilith.numpy.core import convert, expand, lift
 from lilith.numpy.eager import array_function
@@ -61,18 +61,19 @@ def huber_loss(input: Any, target: Any, reduction: str = "mean", delta: float = 
     >>> huber_loss(np.array([0.5, 3.0]), np.zeros(2), reduction="none")
     array([0.125, 2.5  ])
     """
-    limit = number("huber_loss", "delta", delta)
-    if limit <= 0:
+    limit = known(delta)
+    if limit is not None and limit <= 0:
         raise ArgumentError(f"nn.huber_loss: delta={delta}", hint="delta must be positive")
-    return reduced("huber_loss", _huber(_difference("huber_loss", input, target), limit), reduction)
+    d = _difference("huber_loss", input, target)
+    return reduced("huber_loss", _huber(d, scalar("huber_loss", "delta", delta, d)), reduction)
 
 
-def _huber(difference: Value, limit: float) -> Value:
+def _huber(difference: Value, limit: Value) -> Value:
     """d²/2 within the limit, and limit (|d| - limit/2) beyond it; d² is not formed where it may overflow."""
     size = elementwise.abs(difference)
-    inside = elementwise.le(size, fill_like(size, limit))
+    inside = elementwise.le(size, limit)
     near = choose(inside, difference, 0.0)
-    return elementwise.select(inside, elementwise.integer_pow(near, exponent=2) * 0.5, (size - limit / 2) * limit)
+    return elementwise.select(inside, elementwise.integer_pow(near, exponent=2) * 0.5, (size - limit * 0.5) * limit)
 
 
 @array_function
@@ -84,11 +85,12 @@ def smooth_l1_loss(input: Any, target: Any, reduction: str = "mean", beta: float
     >>> smooth_l1_loss(np.array([0.5, 3.0]), np.zeros(2), reduction="none")
     array([0.125, 2.5  ])
     """
-    limit = number("smooth_l1_loss", "beta", beta)
-    if limit < 0:
+    limit = known(beta)
+    if limit is not None and limit < 0:
         raise ArgumentError(f"nn.smooth_l1_loss: beta={beta}", hint="beta must not be negative")
     d = _difference("smooth_l1_loss", input, target)
-    loss = elementwise.abs(d) if limit == 0 else _huber(d, limit) * (1 / limit)
+    factor = scalar("smooth_l1_loss", "beta", beta, d)
+    loss = elementwise.abs(d) if limit == 0 else _huber(d, factor) / factor
     return reduced("smooth_l1_loss", loss, reduction)
 
 
@@ -317,43 +319,45 @@ def cross_entropy_loss(
     """
     name = "cross_entropy_loss"
     check_reduction(name, reduction)
-    smoothing = number(name, "label_smoothing", label_smoothing)
-    if not 0 <= smoothing <= 1:
+    smoothing = known(label_smoothing)
+    if smoothing is not None and not 0 <= smoothing <= 1:
         raise ArgumentError(f"nn.{name}: label_smoothing={label_smoothing}", hint="between 0 and 1")
     x = real_floating(name, input)
     if not x.ndim:
         raise ShapeError(f"nn.{name}: input must have an axis of classes", hint="(batch, classes)")
     w = None if weight is None else _class_weights(name, weight, x)
     if kind(lift(target).dtype) in "iu":
-        return _of_indices(name, x, _labels(name, x, target, ignore_index), w, ignore_index, reduction, smoothing)
-    return _of_probabilities(name, x, target, w, reduction, smoothing)
+        return _of_indices(name, x, _labels(name, x, target, ignore_index), w, ignore_index, reduction, label_smoothing)
+    return _of_probabilities(name, x, target, w, reduction, label_smoothing)
 
 
 def _of_indices(
-    name: str, x: Value, labels: Value, w: Value | None, ignore_index: int, reduction: str, smoothing: float
+    name: str, x: Value, labels: Value, w: Value | None, ignore_index: int, reduction: str, smoothing: Any
 ) -> Value:
     axis = _class_axis(x)
     classes = x.shape[axis]
     top, rest = _normaliser(x)
     loss, share = _averaged(rest - (_picked(x, labels) - top), labels, classes, ignore_index, w)
     loss = loss if w is None else loss * share
-    if smoothing:
+    if known(smoothing) != 0:
         others = tuple([a for a in range(x.ndim) if a != axis])
         log = elementwise.sub(x, broadcast_in_dim(top + rest, shape=x.shape, axes=others))
         if w is not None:
             log = log * broadcast_in_dim(w, shape=x.shape, axes=(axis,))
         used = elementwise.ne(labels, fill_like(labels, ignore_index))
         uniform = choose(used, reduce_sum(log, axes=(axis,)), 0.0)
-        loss = loss * (1 - smoothing) - uniform * (smoothing / classes)
+        mixed = scalar(name, "label_smoothing", smoothing, loss)
+        loss = loss * (1 - mixed) - uniform * mixed * (1 / classes)
     return _reduced_by_weight(loss, share, reduction)
 
 
-def _of_probabilities(name: str, x: Value, target: Any, w: Value | None, reduction: str, smoothing: float) -> Value:
+def _of_probabilities(name: str, x: Value, target: Any, w: Value | None, reduction: str, smoothing: Any) -> Value:
     x, t = common(name, x, target)
     same_shape(name, input=x, target=t)
     axis = _class_axis(x)
-    if smoothing:
-        t = t * (1 - smoothing) + smoothing / x.shape[axis]
+    if known(smoothing) != 0:
+        mixed = scalar(name, "label_smoothing", smoothing, t)
+        t = t * (1 - mixed) + mixed * (1 / x.shape[axis])
     top, rest = _normaliser(x)
     others = tuple([a for a in range(x.ndim) if a != axis])
     log = elementwise.sub(x, broadcast_in_dim(top + rest, shape=x.shape, axes=others))

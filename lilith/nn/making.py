@@ -97,8 +97,19 @@ def exceeds(x: Value, number: float) -> Value:
     return elementwise.gt(x, fill_like(x, number))
 
 
-def number(name: str, what: str, x: Any) -> float:
-    """A static Python or NumPy number."""
-    if isinstance(x, bool | int | float | np.integer | np.floating):
-        return float(x)
-    raise ArgumentError(f"nn.{name}: {what} must be a number, got {type(x).__name__}", hint="pass a Python float")
+def known(x: Any) -> float | None:
+    """A number that is there while tracing; None for a traced one."""
+    return float(x) if isinstance(x, bool | int | float | np.integer | np.floating) else None
+
+
+def scalar(name: str, what: str, x: Any, like: Value) -> Value:
+    """A number, traced or not, repeated to the dtype and shape of an array.
+
+    Numbers that a traced function finds in its closure are traced: every parameter that is a float may be.
+    """
+    if (given := known(x)) is not None:
+        return fill_like(like, given)
+    value = convert(real_floating(name, x), like.dtype)
+    if value.shape != ():
+        raise ArgumentError(f"nn.{name}: {what} must be a number, got {value.type}", hint="pass one element of it")
+    return broadcast_in_dim(value, shape=like.shape, axes=())

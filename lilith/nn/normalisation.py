@@ -8,7 +8,7 @@ import ml_dtypes
 import numpy as np
 
 from lilith.ir.graph import Value, fill_like
-from lilith.nn.making import along, number, real_floating
+from lilith.nn.making import along, real_floating, scalar
 from lilith.numpy.core import accumulator, convert, expand, shape_argument, static_int
 from lilith.numpy.eager import array_function
 from lilith.ops import elementwise
@@ -35,12 +35,12 @@ def _repeated(y: Value, like: Value, axes: Axes) -> Value:
     return broadcast_in_dim(y, shape=like.shape, axes=kept)
 
 
-def _normalised(x: Value, axes: Axes, eps: float) -> tuple[Value, Value, Value]:
+def _normalised(name: str, x: Value, axes: Axes, eps: Any) -> tuple[Value, Value, Value]:
     """(x - mean) / √(variance + eps), the mean, the variance; two passes, so that a large mean does not cancel."""
     mean = _mean(x, axes)
     deviation = elementwise.sub(x, _repeated(mean, x, axes))
     variance = _mean(elementwise.mul(deviation, deviation), axes)
-    inverse = 1 / elementwise.sqrt(variance + eps)
+    inverse = 1 / elementwise.sqrt(variance + scalar(name, "eps", eps, variance))
     return elementwise.mul(deviation, _repeated(inverse, x, axes)), mean, variance
 
 
@@ -94,7 +94,7 @@ def layer_norm(input: Any, normalized_shape: Any, weight: Any = None, bias: Any 
     given = real_floating("layer_norm", input)
     axes = _last_axes("layer_norm", given, normalized_shape, weight, bias)
     x = convert(given, accumulator(given.dtype))
-    y, _, _ = _normalised(x, axes, number("layer_norm", "eps", eps))
+    y, _, _ = _normalised("layer_norm", x, axes, eps)
     return convert(_affine("layer_norm", y, weight, bias, None), given.dtype)
 
 
@@ -114,9 +114,10 @@ def rms_norm(input: Any, normalized_shape: Any, weight: Any = None, eps: Any = N
     """
     given = real_floating("rms_norm", input)
     axes = _last_axes("rms_norm", given, normalized_shape, weight)
-    small = float(ml_dtypes.finfo(given.dtype).eps) if eps is None else number("rms_norm", "eps", eps)
+    small = float(ml_dtypes.finfo(given.dtype).eps) if eps is None else eps
     x = convert(given, accumulator(given.dtype))
-    inverse = 1 / elementwise.sqrt(_mean(elementwise.mul(x, x), axes) + small)
+    square = _mean(elementwise.mul(x, x), axes)
+    inverse = 1 / elementwise.sqrt(square + scalar("rms_norm", "eps", small, square))
     y = elementwise.mul(x, _repeated(inverse, x, axes))
     return convert(_affine("rms_norm", y, weight, None, None), given.dtype)
 
@@ -154,23 +155,22 @@ def batch_norm(
     if given.ndim < 2:
         raise ShapeError(f"nn.batch_norm: input must be (batch, channels, ...), got {given.type}", hint="x[:, None]")
     x = convert(given, accumulator(given.dtype))
-    axes, small = (0, *range(2, x.ndim)), number("batch_norm", "eps", eps)
+    axes = (0, *range(2, x.ndim))
     running = _statistics(running_mean, running_var, x.shape[1])
     if not training:
         if running[0] is None or running[1] is None:
             raise ArgumentError("nn.batch_norm: no running statistics", hint="give both, or training=True")
         mean, variance = (convert(v, x.dtype) for v in running)
-        inverse = along(1 / elementwise.sqrt(variance + small), x.shape, 1)
+        inverse = along(1 / elementwise.sqrt(variance + scalar("batch_norm", "eps", eps, variance)), x.shape, 1)
         y = elementwise.mul(elementwise.sub(x, along(mean, x.shape, 1)), inverse)
         return convert(_affine("batch_norm", y, weight, bias, 1), given.dtype), running
     count = x.type.size // max(x.shape[1], 1)
     if count < 2:
         raise ShapeError(f"nn.batch_norm: one value per channel in {x.type} has no variance", hint="a larger batch")
-    y, mean, variance = _normalised(x, axes, small)
+    y, mean, variance = _normalised("batch_norm", x, axes, eps)
     y = convert(_affine("batch_norm", y, weight, bias, 1), given.dtype)
-    rate = number("batch_norm", "momentum", momentum)
     batch = (mean, variance * (count / (count - 1)))
-    return y, tuple([_moved(old, new, rate) for old, new in zip(running, batch, strict=True)])
+    return y, tuple([_moved(old, new, momentum) for old, new in zip(running, batch, strict=True)])
 
 
 def _statistics(mean: Any, variance: Any, channels: int) -> tuple[Value | None, Value | None]:
@@ -187,10 +187,11 @@ def _statistics(mean: Any, variance: Any, channels: int) -> tuple[Value | None, 
     return found[0], found[1]
 
 
-def _moved(old: Value | None, new: Value, rate: float) -> Value | None:
+def _moved(old: Value | None, new: Value, momentum: Any) -> Value | None:
     """A running statistic after a batch."""
     if old is None:
         return None
+    rate = scalar("batch_norm", "momentum", momentum, old)
     return stop_gradient(old * (1 - rate) + convert(new, old.dtype) * rate)
 
 
@@ -238,5 +239,5 @@ def _grouped(name: str, input: Any, groups: int | None, weight: Any, bias: Any, 
         raise ShapeError(f"nn.{name}: {channels} channels do not fall into {groups} groups", hint="use a divisor")
     x = convert(given, accumulator(given.dtype))
     size = given.type.size // max(batch * groups, 1)
-    y, _, _ = _normalised(reshape(x, shape=(batch, groups, size)), (2,), number(name, "eps", eps))
+    y, _, _ = _normalised(name, reshape(x, shape=(batch, groups, size)), (2,), eps)
     return convert(_affine(name, reshape(y, shape=x.shape), weight, bias, 1), given.dtype)

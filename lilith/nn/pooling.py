@@ -11,7 +11,7 @@ from typing import Any
 import numpy as np
 
 from lilith.ir.graph import Value, fill_like
-from lilith.nn.making import number, per_axis, real_floating
+from lilith.nn.making import known, per_axis, real_floating, scalar
 from lilith.numpy.core import convert, expand, lift
 from lilith.numpy.eager import array_function
 from lilith.ops import elementwise
@@ -85,10 +85,9 @@ def _avg_pool(
     at = _pooling(name, x, kernel_size, stride, padding, 1, ceil_mode)
     total = reduce_window_sum(x, **at._asdict())
     if divisor_override is not None:
-        divisor = number(name, "divisor_override", divisor_override)
-        if divisor == 0:
+        if known(divisor_override) == 0:
             raise ArgumentError(f"nn.{name}: divisor_override=0", hint="any other number")
-        return elementwise.div(total, fill_like(total, divisor))
+        return elementwise.div(total, scalar(name, "divisor_override", divisor_override, total))
     axes = [
         _counts(n, n + lo, k, s, lo, count, count_include_pad)
         for n, k, s, lo, count in zip(x.shape, at.window, at.strides, at.low, total.shape, strict=True)
