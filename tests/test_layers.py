@@ -23,11 +23,14 @@ LEVELS = [
     {"lowering"},
     {"lilith.signature", "lilith.result"},
     {"lilith.derive"},
-    {"lilith.callpath", "lilith.explain", "lilith.interpreted"},
+    {"lilith.callpath", "lilith.explain", "lilith.interpreted", "lilith.dump"},
+    {"lilith.program"},
     {"lilith.executable"},
     {"lilith.compile"},
+    {"lilith.files"},
     {"lilith.api"},
     {"lilith.testing", "lilith.demo"},
+    {"lilith.cli"},
     {"lilith.__main__", "lilith"},
 ]
 LOWERING_KNOWS = ("lilith.ir", "lilith.source", "lilith.ops", "lowering")
