@@ -3,6 +3,7 @@
 from lilith.ops import (
     control,
     conv,
+    cumulative,
     elementwise,
     factorization,
     fft,
@@ -18,6 +19,7 @@ from lilith.ops import (
 __all__ = [
     "control",
     "conv",
+    "cumulative",
     "elementwise",
     "factorization",
     "fft",

@@ -3,6 +3,7 @@
 from lowering.rules import (
     control,
     conv,
+    cumulative,
     elementwise,
     factorization,
     fft,
@@ -18,6 +19,7 @@ from lowering.rules import (
 __all__ = [
     "control",
     "conv",
+    "cumulative",
     "elementwise",
     "factorization",
     "fft",
