@@ -1,9 +1,10 @@
 """Lilith: gradients of any scalar-valued Python function, compiled by XLA."""
 
-from lilith import numpy, special, testing
-from lilith.api import grad, jit, print, stop_gradient, trace, trace_grad, value_and_grad
+from lilith import numpy, random, special, testing
+from lilith.api import grad, jit, lower, lower_grad, print, spec, stop_gradient, trace, trace_grad, value_and_grad
 from lilith.compile import explain_cache
 from lilith.config import config
+from lilith.files import Program, ProgramFileError, export, load_program
 from lilith.ir.graph import Graph
 from lilith.result import GradResult
 from lilith.source import (
@@ -31,6 +32,8 @@ __all__ = [
     "LeakedTracerError",
     "LilithError",
     "LilithWarning",
+    "Program",
+    "ProgramFileError",
     "RandomnessError",
     "ShapeError",
     "TraceError",
@@ -38,10 +41,16 @@ __all__ = [
     "UnsupportedError",
     "config",
     "explain_cache",
+    "export",
     "grad",
     "jit",
+    "load_program",
+    "lower",
+    "lower_grad",
     "numpy",
     "print",
+    "random",
+    "spec",
     "special",
     "stop_gradient",
     "testing",

@@ -33,7 +33,9 @@ from lilith.derive import (
 )
 from lilith.executable import Executable, module_of
 from lilith.interpreted import run_interpreted
+from lilith.ir.type import TensorType
 from lilith.signature import leaf_key, sign, take_apart
+from lilith.source import ArgumentError
 from lilith.trace import current_trace, is_tracing
 from lilith.tracer import Tracer
 from lowering import carrier
@@ -261,6 +263,7 @@ def _miss(f: Any, spec: Spec, args: tuple, kwargs: dict[str, Any], cotangent: An
     full = _full_key(spec, key, captured, cotangent)
     leaves += captured
     given = leaves + (cotangent_leaves(cotangent) if spec.cotangent else [])
+    _refuse_types(entry.name, given)
     _, opaque = hidden_state(take_apart(f, args, kwargs), captures)
     if any(isinstance(x, (Tracer, carrier.JaxTracer)) for x in given):
         derivation = variant.derivations.get(full)
@@ -289,6 +292,16 @@ def _miss(f: Any, spec: Spec, args: tuple, kwargs: dict[str, Any], cotangent: An
             _remember(entry, variant, variant.programs, full, program)
     explain.warn_static_ints(entry.name, entry.static_ints, spec, f, args, kwargs)
     return result
+
+
+def _refuse_types(name: str, given: list[Any]) -> None:
+    """The error for `lilith.spec(...)` in the place of an array."""
+    for x in given:
+        if isinstance(x, TensorType):
+            raise ArgumentError(
+                f"{name} was called with the type {x}, which has no data",
+                hint="pass an array; types are for lilith.lower, lower_grad, trace and trace_grad",
+            )
 
 
 @contextlib.contextmanager

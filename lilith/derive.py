@@ -10,6 +10,7 @@ import numpy as np
 
 from lilith import tree
 from lilith.captures import Captures, content_scan, substitute
+from lilith.config import config
 from lilith.ir.graph import Graph, Source, Value, fill_like
 from lilith.ir.type import TensorType, dtype_name, is_inexact, kind
 from lilith.randomness import ENTROPY, GENERATORS, refuse_entropy, without_randomness
@@ -71,6 +72,7 @@ class Derivation(NamedTuple):
             indices or None; None for arguments that have no gradient.
         labels: for GradResult.
         outer, hoisted: what the extra inputs are given.
+        stages: the graphs that it went through before it was simplified, by name; kept for `config.dump` only.
     """
 
     graph: Graph
@@ -81,6 +83,7 @@ class Derivation(NamedTuple):
     labels: Labels | None
     outer: list[Any]
     hoisted: list[np.ndarray]
+    stages: tuple[Graph, ...] = ()
 
     def assemble(self, outputs: Sequence[Any]) -> Any:
         """The user's result from the graph's outputs: `value`, or `(value, GradResult)` for a gradient."""
@@ -216,10 +219,10 @@ def derive(
     dynamic = [leaf for leaf in arguments.leaves if leaf.kind != STATIC]
     values, structure = _split_aux(f, spec, recorded)
     kinds = [_value_kind(y.type, [dynamic[i].kind for i in wanted] or [x.kind for x in dynamic]) for y in graph.outputs]
+    kept = (recorded.leaves, structure)
+    given = (recorded.captured, recorded.hoisted)
     if not spec.gradient:
-        return Derivation(
-            simplify(graph), tuple(kinds), recorded.leaves, structure, [], None, recorded.captured, recorded.hoisted
-        )
+        return Derivation(simplify(graph), tuple(kinds), *kept, [], None, *given, _stages(graph, graph))
     main = [leaf.output for leaf in values if isinstance(leaf, Traced)]
     if spec.cotangent:
         whole_value = tree.unflatten(recorded.structure, list(range(len(recorded.leaves))))
@@ -234,11 +237,13 @@ def derive(
         for _ in range(len(whole.inputs) - len(graph.inputs)):
             whole = whole.bind(len(graph.inputs), lambda type: fill_like(Value(type), 1))
     zeros = [dynamic[i].path for i, zero in zip(wanted, structural_zeros(differentiated, wanted), strict=True) if zero]
-    kinds += [dynamic[i].kind for i in wanted]
+    kinds.extend([dynamic[i].kind for i in wanted])
     labels, entries = _entries(f, spec, arguments, wanted, len(graph.outputs), frozenset(zeros))
-    return Derivation(
-        simplify(whole), tuple(kinds), recorded.leaves, structure, entries, labels, recorded.captured, recorded.hoisted
-    )
+    return Derivation(simplify(whole), tuple(kinds), *kept, entries, labels, *given, _stages(graph, whole))
+
+
+def _stages(*graphs: Graph) -> tuple[Graph, ...]:
+    return graphs if config.dump else ()
 
 
 def gradient_source(graph: Graph) -> Source | None:

@@ -8,7 +8,9 @@ from collections.abc import Sequence
 from typing import Any
 
 from lilith.callpath import Layout, general_path
+from lilith.config import config
 from lilith.derive import Derivation
+from lilith.dump import write_stages
 from lilith.ir.graph import Graph
 from lilith.ops.control import show
 from lilith.signature import describe
@@ -59,6 +61,8 @@ class Executable:
         on_host = [i for i, x in enumerate(leaves) if describe(x)[0] != JAX]
         graph, places = pack_outputs(derivation.graph, [i for i, kind in enumerate(kinds) if kind != JAX])
         graph, groups = pack_inputs(graph, on_host)
+        if config.dump:
+            write_stages(config.dump, derivation, graph)
         # an array that the caller may change right after the call must have been read by then
         hasty = JAX in kinds and (on_host or any(describe(x)[0] != JAX for x in cotangent))
         self.layout = Layout(

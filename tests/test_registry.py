@@ -2,10 +2,9 @@
 
 from __future__ import annotations
 
-import functools
 import itertools
 import os
-from collections.abc import Callable, Sequence
+from collections.abc import Sequence
 from pathlib import Path
 
 import numpy as np
@@ -19,8 +18,8 @@ from lilith.transform.batch import batch
 from lilith.transform.forward import forward
 from lilith.transform.reverse import reverse
 from lilith.transform.simplify import simplify
-from lowering.carrier import Loaded, Module
-from lowering.emit import RULES, emit
+from lowering.emit import RULES
+from tests.compiled import run_xla, together
 from tests.samples import Sample, samples
 
 GOLDEN = Path(__file__).parent / "golden" / "primitives.txt"
@@ -109,26 +108,6 @@ def test_eval_has_the_declared_type(name: str, sample: Sample) -> None:
         out = PRIMITIVES[name].eval(*sample.operands, **sample.params)
     results = tuple(map(np.asarray, out if isinstance(out, tuple) else (out,)))
     assert [(y.shape, y.dtype) for y in results] == [(y.shape, y.dtype) for y in graph.outputs]
-
-
-def together(name: str, graphs: Sequence[Graph]) -> Graph:
-    """One graph that runs all graphs side by side: one compilation instead of many."""
-    inputs = tuple(x for graph in graphs for x in graph.inputs)
-    nodes = tuple(node for graph in graphs for node in graph.nodes)
-    outputs = tuple(y for graph in graphs for y in graph.outputs)
-    return Graph(name, inputs, tuple(f"x{i}" for i in range(len(inputs))), nodes, outputs).verify()
-
-
-def run_xla(graph: Graph, values: Sequence[np.ndarray], show: Callable[..., None] = print) -> list[np.ndarray]:
-    """Compile and run a graph."""
-    module = Module(
-        graph.name,
-        functools.partial(emit, graph),
-        graph.input_names,
-        tuple(y.type for y in graph.outputs),
-        show=show,
-    )
-    return [np.asarray(y) for y in Loaded(module).call(*values)]
 
 
 # XLA's own approximations, in units of assert_close

@@ -9,7 +9,7 @@ from hypothesis import strategies as st
 
 from lilith.ir import Builder, Graph, TensorType, Value, primitive
 from lilith.ir.interpret import interpret
-from lilith.ops.indexing import slice as slice_
+from lilith.ops.slicing import slice as slice_
 from lilith.transform.reverse import reverse
 
 F64 = np.dtype("f8")

@@ -9,14 +9,24 @@ from typing import Any
 
 import numpy as _np
 
-from lilith.numpy import functions, methods, products, scipy_ufuncs  # noqa: F401  their rules enter the tables
+from lilith.numpy import (  # noqa: F401  their rules enter the tables
+    fourier,
+    functions,
+    methods,
+    products,
+    quantiles,
+    scipy_ufuncs,
+    sorting,
+)
 from lilith.numpy.creation import asarray
 from lilith.numpy.creation import full_array as full
 from lilith.numpy.creation import make_array as array
+from lilith.numpy.sorting import argsort_array as argsort
+from lilith.numpy.sorting import sort_array as sort
 from lilith.tracer import FUNCTIONS as _FUNCTIONS
 from lilith.tracer import UFUNCS as _UFUNCS
 
-_OURS = {"array": array, "asarray": asarray, "full": full}
+_OURS = {"argsort": argsort, "array": array, "asarray": asarray, "full": full, "sort": sort}
 
 
 def __getattr__(name: str) -> Any:
@@ -26,7 +36,9 @@ def __getattr__(name: str) -> Any:
 def supported() -> list[str]:
     """The names of NumPy's functions that work on traced arrays."""
     found = {name for name in dir(_np) if _known(getattr(_np, name))}
-    found |= {f"linalg.{name}" for name in dir(_np.linalg) if _known(getattr(_np.linalg, name))}
+    for part in ("linalg", "fft"):
+        space = getattr(_np, part)
+        found |= {f"{part}.{name}" for name in dir(space) if _known(getattr(space, name))}
     return sorted(found | _OURS.keys())
 
 

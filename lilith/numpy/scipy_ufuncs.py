@@ -8,13 +8,13 @@ import scipy.special
 from lilith.ir.graph import Value, fill_like
 from lilith.numpy.ufunc import define
 from lilith.numpy.ufuncs import is_nan
-from lilith.ops import elementwise
+from lilith.ops import elementwise, special
 from lilith.ops.elementwise import eq, gt, log, log1p, logical_and, logical_not, lt, select
 
-erf = define(scipy.special.erf, elementwise.erf)
-erfc = define(scipy.special.erfc, elementwise.erfc)
-gammaln = define(scipy.special.gammaln, elementwise.lgamma)
-digamma = define(scipy.special.digamma, elementwise.digamma)
+erf = define(scipy.special.erf, special.erf)
+erfc = define(scipy.special.erfc, special.erfc)
+gammaln = define(scipy.special.gammaln, special.lgamma)
+digamma = define(scipy.special.digamma, special.digamma)
 expit = define(scipy.special.expit, elementwise.logistic)
 
 

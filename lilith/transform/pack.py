@@ -6,8 +6,8 @@ from collections.abc import Sequence
 
 from lilith.ir.graph import Builder, Graph, Value
 from lilith.ir.type import TensorType, dtype_name
-from lilith.ops.indexing import slice
 from lilith.ops.shape import concatenate, reshape
+from lilith.ops.slicing import slice
 
 PACK_BYTES = 4096
 """Arrays larger than this stay on their own: copying them would cost more than it saves."""

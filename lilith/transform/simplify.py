@@ -14,9 +14,11 @@ import numpy as np
 from lilith.ir.graph import Builder, Graph, Node, Value
 from lilith.ir.interpret import evaluate
 from lilith.ir.primitive import PRIMITIVES, Primitive
-from lilith.ops import elementwise
+from lilith.ops import elementwise, special
 
-_ELEMENTWISE = frozenset(p for p in vars(elementwise).values() if isinstance(p, Primitive))
+_ELEMENTWISE = frozenset(
+    p for family in (elementwise, special) for p in vars(family).values() if isinstance(p, Primitive)
+)
 
 
 def simplify(graph: Graph) -> Graph:

@@ -1,9 +1,14 @@
-"""Samples of the random bits."""
+"""Samples of the random primitives."""
 
 from __future__ import annotations
 
-from tests.samples.making import Sample
+import numpy as np
+
+from tests.samples.making import SHAPES, U32, Sample, sample
 
 
 def samples() -> dict[str, list[Sample]]:
-    return {}
+    rng = np.random.default_rng(0)
+    return {
+        "threefry": [sample(*rng.integers(0, 2**32, (4, *shape), dtype=U32)) for shape in SHAPES],
+    }
