@@ -3,6 +3,7 @@
 from lowering.rules import (
     control,
     conv,
+    cumulative,
     elementwise,
     factorization,
     fft,
@@ -19,6 +20,7 @@ from lowering.rules import (
 __all__ = [
     "control",
     "conv",
+    "cumulative",
     "elementwise",
     "factorization",
     "fft",
