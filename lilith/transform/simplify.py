@@ -14,10 +14,10 @@ import numpy as np
 from lilith.ir.graph import Builder, Graph, Node, Value
 from lilith.ir.interpret import evaluate
 from lilith.ir.primitive import PRIMITIVES, Primitive
-from lilith.ops import elementwise, special
+from lilith.ops import bessel, elementwise, special
 
 _ELEMENTWISE = frozenset(
-    p for family in (elementwise, special) for p in vars(family).values() if isinstance(p, Primitive)
+    p for family in (elementwise, special, bessel) for p in vars(family).values() if isinstance(p, Primitive)
 )
 
 
