@@ -173,7 +173,7 @@ class Tracer:
                 f"the truth value of an array with {self.size} elements ({self.value.type}) is ambiguous",
                 hint="use np.any(x) or np.all(x) to get one, and np.where(condition, a, b) to choose by it",
             )
-        return _no_value(self, "the truth value", _BRANCH_HINT)
+        return _no_value(self, "the truth value", replacement() or _BRANCH_HINT)
 
     def __int__(self) -> int:
         return _no_value(self, "int()", "use x.astype(int), or pass the number as a Python int: it is static then")
