@@ -62,7 +62,7 @@ def categorical(key: Any, logits: Any, axis: int = -1, shape: Any = None) -> Val
 
     >>> from lilith import random
     >>> random.categorical(random.key(0), np.log([0.2, 0.5, 0.3]), shape=6)
-    array([1, 1, 2, 0, 2, 2])
+    array([1, 1, 2, 1, 1, 1])
     """
     x = lift(logits)
     dtype = floating_dtype("categorical", None, x)
