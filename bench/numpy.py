@@ -133,7 +133,8 @@ def compare(row: Row, dtype: str, rounds: int, seconds: float) -> Result:
         return Result(name, problem="missing: " + str(error).split("\n")[0])
     first_theirs, expected = _timed_first(theirs)
     try:
-        _check(mine, expected, dtype)
+        if row.group != "random":  # other generators and methods: their distributions are what the tests compare
+            _check(mine, expected, dtype)
     except AssertionError as error:
         return Result(name, problem="differs: " + " ".join(str(error).split())[:200])
     return Result(name, in_turns(ours, theirs, rounds, calls_for(theirs, seconds)), (first, first_theirs))

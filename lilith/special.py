@@ -129,7 +129,7 @@ def polygamma(n: Any, x: Any) -> Any:
     if type(n) is int:
         return wrap(primitives.polygamma(order, v) if n else primitives.digamma(v))
     safe = elementwise.select(zero, fill_like(order, 1), order)
-    return wrap(elementwise.select(zero, primitives.digamma(v), primitives.polygamma(stop_gradient(safe), v)))
+    return wrap(elementwise.select(zero, primitives.digamma(v), primitives.polygamma(safe, v)))
 
 
 def zeta(x: Any, q: Any = 1.0) -> Any:

@@ -191,6 +191,8 @@ class Tracer:
                 f"the truth value of an array with {self.size} elements ({self.value.type}) is ambiguous",
                 hint="use np.any(x) or np.all(x) to get one, and np.where(condition, a, b) to choose by it",
             )
+        if remedy := replacement():
+            _no_value(self, "the truth value", remedy)
         return bool(self._decide(False, "the truth value"))
 
     def __int__(self) -> int:
