@@ -1,12 +1,18 @@
-"""`python -m bench NAME [--rounds N]`."""
+"""`python -m bench NAME [--rounds N]`, `python -m bench numpy [--rounds N] [--rows PATTERN]`."""
 
 from __future__ import annotations
 
 import argparse
 
-from bench import dispatch, first_call, loops, steady
+from bench import dispatch, first_call, loops, numpy, steady
 
-BENCHMARKS = {"dispatch": dispatch.main, "first_call": first_call.main, "loops": loops.main, "steady": steady.main}
+BENCHMARKS = {
+    "dispatch": dispatch.main,
+    "first_call": first_call.main,
+    "loops": loops.main,
+    "numpy": numpy.main,
+    "steady": steady.main,
+}
 
 
 def main() -> None:
@@ -14,12 +20,17 @@ def main() -> None:
     parser.add_argument(
         "name",
         choices=[*BENCHMARKS, "all"],
-        help="dispatch: cost of a warm call; first_call: from function to StableHLO to result; steady: warm workloads",
+        help="dispatch: cost of a warm call; first_call: from function to StableHLO to result; steady: warm workloads; "
+        "numpy: functions one by one",
     )
     parser.add_argument("--rounds", type=int, help="how often each pair is timed (default: the benchmark's own)")
+    parser.add_argument("--rows", help="numpy: a regular expression for the rows to run, such as '^linalg|cumsum'")
     options = parser.parse_args()
     for name in BENCHMARKS if options.name == "all" else [options.name]:
-        BENCHMARKS[name](**({"rounds": options.rounds} if options.rounds else {}))
+        given = {"rounds": options.rounds} if options.rounds else {}
+        if options.rows and name == "numpy":
+            given["rows"] = options.rows
+        BENCHMARKS[name](**given)
 
 
 if __name__ == "__main__":

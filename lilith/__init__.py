@@ -1,10 +1,11 @@
 """Lilith: gradients of any scalar-valued Python function, compiled by XLA."""
 
-from lilith import numpy, special, testing
-from lilith.api import grad, jit, print, stop_gradient, trace, trace_grad, value_and_grad
+from lilith import nn, numpy, random, special, testing
+from lilith.api import grad, jit, lower, lower_grad, print, spec, stop_gradient, trace, trace_grad, value_and_grad
 from lilith.compile import explain_cache
 from lilith.config import config
 from lilith.control import associative_scan, cond, fori_loop, map, scan, switch, while_loop
+from lilith.files import Program, ProgramFileError, export, load_program
 from lilith.ir.graph import Graph
 from lilith.result import GradResult
 from lilith.source import (
@@ -32,6 +33,8 @@ __all__ = [
     "LeakedTracerError",
     "LilithError",
     "LilithWarning",
+    "Program",
+    "ProgramFileError",
     "RandomnessError",
     "ShapeError",
     "TraceError",
@@ -41,13 +44,20 @@ __all__ = [
     "cond",
     "config",
     "explain_cache",
+    "export",
     "fori_loop",
     "grad",
     "jit",
+    "load_program",
+    "lower",
+    "lower_grad",
     "map",
+    "nn",
     "numpy",
     "print",
+    "random",
     "scan",
+    "spec",
     "special",
     "stop_gradient",
     "switch",

@@ -11,16 +11,22 @@ from typing import Any
 import numpy as np
 
 from lilith import tree
+from lilith.cache import fast_paths, fast_paths_of
 from lilith.callpath import MISS
-from lilith.compile import fast_paths, fast_paths_of, run, with_captures
+from lilith.compile import missed, run, with_captures
 from lilith.config import config
 from lilith.derive import Spec, derive, function_name, raw_graph
 from lilith.ir.graph import Graph
+from lilith.ir.type import TensorType, is_supported, parse_type
 from lilith.ops import control
+from lilith.program import UserCalling, signature_of
 from lilith.result import GradResult
-from lilith.source import ArgumentError
+from lilith.signature import take_apart
+from lilith.source import ArgumentError, DtypeError, TraceError
 from lilith.trace import current_trace, is_tracing
 from lilith.tracer import Tracer
+from lowering.carrier import JaxTracer
+from lowering.stages import Lowered
 
 _GRAD = Spec(gradient=True)
 _JIT = Spec(gradient=False)
@@ -109,7 +115,7 @@ def grad(
         if found is None or kwargs or config.interpret:
             return run(f, _GRAD, args, kwargs)
         result = found.first(f, args)
-        return result if result is not MISS else found.call(f, _GRAD, args)
+        return result if result is not MISS else missed(found, f, _GRAD, args)
     _check_function(f)
     _check_options(f, wrt=wrt is not None, has_aux=bool(has_aux), cotangent=cotangent is not None)
     spec = _spec(f, wrt, has_aux, cotangent is not None)
@@ -133,7 +139,7 @@ def value_and_grad(
         if kwargs or config.interpret or cotangent is not None:
             return run(f, spec, args, kwargs, cotangent)
         result = found.first(f, args)
-        return result if result is not MISS else found.call(f, spec, args)
+        return result if result is not MISS else missed(found, f, spec, args)
 
     return gradient
 
@@ -156,7 +162,7 @@ def jit(f: Callable[..., Any]) -> Callable[..., Any]:
         if kwargs or config.interpret:
             return run(f, _JIT, args, kwargs)
         result = found.first(f, args)
-        return result if result is not MISS else found.call(f, _JIT, args)
+        return result if result is not MISS else missed(found, f, _JIT, args)
 
     return compiled
 
@@ -184,6 +190,78 @@ def trace_grad(f: Callable[..., Any], *args: Any, wrt: Any = None, **kwargs: Any
     spec = _spec(f, wrt, False, False)
     _check_options(f, wrt=wrt is not None)
     return with_captures(f, lambda captures: derive(f, spec, args, kwargs, captures).graph)
+
+
+def spec(shape: Any, dtype: Any = None) -> TensorType:
+    """A type that stands for an array in `lower`, `lower_grad`, `trace` and `trace_grad`: no data is needed.
+
+    Arguments:
+        shape: a text as types are printed, `"f32[128,64]"`; or a shape, with `dtype`.
+
+    >>> spec("f32[128,64]"), spec((3,), np.float64), spec("c64[]")
+    (f32[128,64], f64[3], c64[])
+    """
+    if isinstance(shape, str):
+        found = parse_type(shape)
+        if found is None or dtype is not None:
+            raise ArgumentError(f"spec: {shape!r} is no array type", hint="e.g. 'f32[128,64]', 'bf16[3]', 'c128[]'")
+        return found
+    wanted = np.dtype(np.float64 if dtype is None else dtype)
+    if not is_supported(wanted):
+        raise DtypeError(f"spec: arrays of dtype {wanted} cannot be traced", hint="e.g. np.float32")
+    sizes = (shape,) if isinstance(shape, (int, np.integer)) else tuple(shape)
+    return TensorType(sizes, wanted)
+
+
+def lower(f: Callable[..., Any], *args: Any, platform: str | None = None, **kwargs: Any) -> Lowered:
+    """f as a StableHLO module, for arguments of these types.
+
+    Arguments:
+        args, kwargs: arrays, or types from `spec`, in any structure.
+        platform: `cpu`, `cuda`, `rocm` or `tpu`, which need not be there; None for the default device's.
+
+    >>> text = str(lower(lambda x: 2 * x, spec("f32[3]")))
+    >>> "(%x: tensor<3xf32>) -> tensor<3xf32>" in text, "stablehlo.multiply" in text
+    (True, True)
+    """
+    _check_function(f)
+    _check_options(f, platform=platform is not None)
+    return with_captures(f, lambda captures: _lowered(f, _JIT, args, kwargs, captures, platform))
+
+
+def lower_grad(
+    f: Callable[..., Any],
+    *args: Any,
+    platform: str | None = None,
+    wrt: Any = None,
+    has_aux: bool = False,
+    **kwargs: Any,
+) -> Lowered:
+    """The value and gradient of f, as `grad` computes them, as a StableHLO module; see `lower` and `grad`.
+
+    >>> lowered = lower_grad(lambda x: np.sum(x * x), spec("f64[3]"))
+    >>> value, g = lowered.compile()(np.array([1.0, 2.0, 3.0]))
+    >>> value, g[0]
+    (np.float64(14.0), array([2., 4., 6.]))
+    """
+    _check_options(f, platform=platform is not None, wrt=wrt is not None, has_aux=bool(has_aux))
+    spec = _spec(f, wrt, has_aux, False)
+    return with_captures(f, lambda captures: _lowered(f, spec, args, kwargs, captures, platform))
+
+
+def _lowered(
+    f: Callable[..., Any], spec: Spec, args: tuple, kwargs: dict[str, Any], captures: Any, platform: str | None
+) -> Lowered:
+    arguments = take_apart(f, args, kwargs)
+    derivation = derive(f, spec, args, kwargs, captures)
+    outer = [*captures.leaves, *derivation.outer, *(leaf.value for leaf in arguments.leaves)]
+    if any(isinstance(x, (Tracer, JaxTracer)) for x in outer):
+        raise TraceError(
+            f"lower of {function_name(f)} inside of another traced function", hint="lower the outer function"
+        )
+    signature = signature_of(arguments, derivation, function_name(f))
+    constants = [*captures.leaves, *derivation.hoisted]
+    return Lowered(derivation.graph, platform, UserCalling(signature, constants, derivation.assemble))
 
 
 def stop_gradient(x: Any) -> Any:

@@ -19,15 +19,17 @@ from lowering.runtime import JAX, PYTHON, SCALAR
 def run_interpreted(derivation: Derivation, values: Sequence[Any]) -> Any:
     """The user's result, from the values of the graph's inputs."""
     outputs = interpret(derivation.graph, values, NanFinder())
-    return derivation.assemble([_as_kind(y, k) for y, k in zip(outputs, derivation.kinds, strict=True)])
+    return derivation.assemble([as_kind(y, k) for y, k in zip(outputs, derivation.kinds, strict=True)])
 
 
-def _as_kind(array: np.ndarray, kind: str) -> Any:
+def as_kind(array: Any, kind: str) -> Any:
+    """An array, of NumPy's or JAX's, as a result of that kind; NumPy results are writeable."""
+    if kind == JAX:
+        return to_device(array) if isinstance(array, np.ndarray) else array
+    array = np.asarray(array)
     if kind == PYTHON:
         return array.item()
-    if kind == SCALAR:
-        return array[()]
-    return to_device(array) if kind == JAX else np.array(array)
+    return array[()] if kind == SCALAR else np.array(array)
 
 
 class NanFinder:

@@ -15,8 +15,8 @@ from lilith.source import RandomnessError
 from lilith.trace import Recorded
 
 _HINT = (
-    "draw the numbers outside and pass them as an argument, or keep the generator out of the function: the compiled "
-    "program would repeat the same numbers in every call"
+    "draw the numbers outside and pass them as an argument, or draw from a key that is an argument: "
+    "lilith.random.normal(key, shape); the compiled program would repeat the same numbers in every call"
 )
 
 

@@ -116,6 +116,8 @@ def describe(leaf: Any) -> tuple[str, TensorType | None]:
         return JAX_TRACER if isinstance(leaf, JaxTracer) else JAX, _jax_type(leaf)
     if not tree.is_dynamic(leaf):
         return STATIC, None
+    if isinstance(leaf, TensorType):
+        return ARRAY, leaf
     if isinstance(leaf, np.generic):
         array = as_array(leaf)
         return SCALAR, TensorType((), array.dtype)

@@ -9,6 +9,7 @@ from __future__ import annotations
 
 import contextlib
 import dataclasses
+import functools
 import inspect
 import itertools
 import keyword
@@ -20,6 +21,7 @@ from collections.abc import Callable, Iterator, Sequence
 from typing import Any
 
 import jax
+import jaxlib
 import numpy as np
 from jax._src import config as _config
 from jax._src.array import ArrayImpl as _ArrayImpl
@@ -28,12 +30,17 @@ from jax._src.interpreters import mlir as _mlir
 from jax.extend import core as _extend
 from jax.interpreters import ad as _ad
 from jax.interpreters import batching as _batching
+from jaxlib import _jax
+from jaxlib.lapack import _lapack
 from jaxlib.mlir import ir as _ir
+from jaxlib.mlir import passmanager as _passmanager
 from jaxlib.mlir.dialects import func as _func
+from jaxlib.mlir.dialects import stablehlo as _stablehlo
 
 from lilith.ir.type import DTYPES, TensorType
-from lowering.emit import element_type
+from lowering.emit import PLATFORMS, element_type
 
+_xla_mlir = _jax.mlir
 Array = jax.Array
 ArrayImpl = _ArrayImpl
 JaxTracer = jax.core.Tracer
@@ -115,10 +122,25 @@ def _platform(ctx: Any) -> str:
     return platforms[0]
 
 
+_LAPACK = "lapack_"  # what the names of LAPACK's routines in a module begin with
+
+
+@functools.cache
+def prepare_lapack() -> None:
+    """Find LAPACK's routines, once, before the first program that calls one: without it such a call ends the process.
+
+    Not at import: it loads SciPy's LAPACK, which takes a tenth of a second.
+    """
+    _lapack.initialize()
+
+
 def _lower(ctx: Any, *args: Any, token: int) -> Any:
     """Merge the module into the one JAX is building and call its main function."""
     module = _module(token)
-    parsed = _ir.Module.parse(module.text(_platform(ctx)))
+    text = module.text(_platform(ctx))
+    if _LAPACK in text:
+        prepare_lapack()
+    parsed = _ir.Module.parse(text)
     operations: Any = parsed.body.operations
     main = next(op for op in operations if op.sym_name.value == "main")
     results = list(main.type.results)
@@ -238,11 +260,26 @@ def _signature(names: Sequence[str]) -> inspect.Signature:
     return inspect.Signature(list(parameters.values()))
 
 
-def lower_ahead(module: Module, types: Sequence[TensorType]) -> Any:
-    """JAX's Lowered object of a module for arguments of these types; its `compile()` gives the Compiled one."""
+def lower_ahead(module: Module, types: Sequence[TensorType], platform: str | None = None) -> Any:
+    """JAX's Lowered object of a module for arguments of these types; its `compile()` gives the Compiled one.
+
+    Arguments:
+        platform: one of `available_platforms()`; None for the default device's.
+    """
     loaded = Loaded(module)
-    with _x64():
+    device = contextlib.nullcontext() if platform is None else jax.default_device(jax.devices(platform)[0])
+    with _x64(), device:
         return loaded.jitted.lower(*[jax.ShapeDtypeStruct(t.shape, t.dtype) for t in types])
+
+
+def compile_ahead(lowered: Any, options: dict[str, Any] | None = None) -> Any:
+    """Have XLA compile what `lower_ahead` gave.
+
+    Arguments:
+        options: XLA's own (`xla_cpu_enable_fast_math`, `xla_dump_to`, ...), by name.
+    """
+    with _x64():
+        return lowered.compile(compiler_options=options)
 
 
 def call_ahead(executable: Any, args: Sequence[Any]) -> list[Any]:
@@ -262,18 +299,110 @@ def _context() -> Any:
     return context
 
 
-def pretty(text: str, locations: bool = False) -> str:
-    """A module's text in MLIR's pretty form; parsing verifies it."""
+def pretty(text: str, locations: bool = False, generic: bool = False) -> str:
+    """A module's text in MLIR's pretty form (or its generic one), with or without locations; parsing verifies it."""
     with _context():
         module = _ir.Module.parse(text)
         module.operation.verify()
-        return str(module.operation.get_asm(enable_debug_info=locations, use_name_loc_as_prefix=not locations))
+        return str(
+            module.operation.get_asm(
+                enable_debug_info=locations, use_name_loc_as_prefix=not locations, print_generic_op_form=generic
+            )
+        )
+
+
+def hlo_text(text: str) -> str:
+    """A module as HLO, before XLA has optimised anything."""
+    computation = _xla_mlir.mlir_module_to_xla_computation(text, use_tuple_args=False, return_tuple=False)
+    return computation.as_hlo_text()
+
+
+def stablehlo_versions() -> tuple[str, str]:
+    """The oldest and the newest version of StableHLO in which a module can be written down."""
+    return _stablehlo.get_minimum_version(), _stablehlo.get_current_version()
+
+
+def portable_artifact(text: str, version: str | None = None) -> bytes:
+    """A module as StableHLO bytecode of a version, readable by every later StableHLO for at least five years.
+
+    Arguments:
+        text: any module of ours; CHLO operations are written out in StableHLO.
+        version: `1.0.0`; None for the one that StableHLO libraries of the last four weeks read.
+
+    Raises:
+        ValueError: an operation is not in that version.
+    """
+    if version is None:
+        window = _stablehlo.StablehloCompatibilityRequirement.WEEK_4
+        version = _stablehlo.get_version_from_compatibility_requirement(window)
+    with _context():
+        module = _ir.Module.parse(text)
+        _stablehlo.register_stablehlo_passes()
+        pipeline = "builtin.module(func.func(chlo-legalize-to-stablehlo))"
+        _passmanager.PassManager.parse(pipeline).run(module.operation)
+        return _stablehlo.serialize_portable_artifact(module, version)
+
+
+def text_of_artifact(data: bytes) -> str:
+    """The module that `portable_artifact` wrote down, as text. Raises ValueError for anything else."""
+    with _context() as context:
+        module = _stablehlo.deserialize_portable_artifact(context, data)
+        return str(module.operation.get_asm(enable_debug_info=True, print_generic_op_form=True))
+
+
+def serialize_ahead(executable: Any) -> bytes:
+    """The machine code of what `compile_ahead` gave, for this kind of machine and this version of jaxlib."""
+    return executable.runtime_executable().serialize()
+
+
+def load_ahead(data: bytes, platform: str) -> Callable[..., list[Any]]:
+    """The function that `serialize_ahead` has written down: arrays in, a list of jax.Arrays out."""
+    if _LAPACK.encode() in data:
+        prepare_lapack()
+    device = jax.devices(platform)[0]
+    loaded = device.client.deserialize_executable(data, _jax.DeviceList((device,)), None)
+
+    def call(*args: Any) -> list[Any]:
+        with _x64():
+            results = loaded.execute_sharded([jax.device_put(x, device) for x in args])
+            return [shards[0] for shards in results.disassemble_into_single_device_arrays()]
+
+    return call
+
+
+def available_platforms() -> tuple[str, ...]:
+    """The platforms (of `lowering.emit.PLATFORMS`) that this machine has devices of, the default one first."""
+    found = [_canonical(jax.default_backend())]
+    for name in PLATFORMS:
+        try:
+            jax.devices(name)
+        except RuntimeError:  # there is none
+            continue
+        found.append(name)
+    return tuple(dict.fromkeys(found))
+
+
+def _canonical(backend: str) -> str:
+    """`gpu` is what JAX calls both of its kinds of GPU."""
+    if backend != "gpu":
+        return backend
+    return "rocm" if "rocm" in jax.devices()[0].client.platform_version else "cuda"
+
+
+def versions() -> dict[str, str]:
+    """Of the libraries that decide what a compiled program is."""
+    return {"jax": jax.__version__, "jaxlib": jaxlib.__version__, "stablehlo": _stablehlo.get_current_version()}
 
 
 def to_device(array: np.ndarray) -> Any:
     """A jax.Array of exactly this dtype on the default device."""
     with _x64():
         return jax.device_put(array)
+
+
+def host_array(x: Any, dtype: np.dtype) -> np.ndarray:
+    """A number, ndarray or jax.Array as an ndarray."""
+    return np.asarray(x, dtype=dtype)
 
 
 def x64_is_on() -> bool:

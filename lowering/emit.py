@@ -6,6 +6,7 @@ Operations are written in MLIR's generic form, which needs no type-specific prin
 
 from __future__ import annotations
 
+import functools
 import math
 from collections.abc import Callable, Sequence
 from typing import Any
@@ -103,12 +104,14 @@ class Emitter:
     Attributes:
         platform: one of PLATFORMS.
         lines: the operations so far.
+        read: the values that the nodes at hand and their results use; a rule may leave out what nobody reads.
         location: the suffix that books an operation on the user's line.
     """
 
     def __init__(self, platform: str = "cpu") -> None:
         self.platform = platform
         self.lines: list[str] = []
+        self.read: Callable[[], frozenset[Value]] = frozenset
         self.location = ""
         self._count = 0
         self._references: dict[tuple[int, int], str] = {}
@@ -185,15 +188,7 @@ class Emitter:
     def graph(self, graph: Graph, operands: Sequence[str]) -> list[str]:
         """Write a graph's operations for operands of these names; returns the names of its outputs."""
         graph = expand(graph)
-        names: dict[Value, str] = dict(zip(graph.inputs, operands, strict=True))
-        for node in graph.nodes:
-            self.locate(node.source)
-            out = RULES[node.primitive.name](self, node, [names[x] for x in node.operands])
-            if out.__class__ is str:
-                names[node.results[0]] = out
-            else:
-                names.update(zip(node.results, out, strict=True))
-        return [names[y] for y in graph.outputs]
+        return self.write(graph.nodes, dict(zip(graph.inputs, operands, strict=True)), graph.outputs, located=True)
 
     def region(
         self, types: Sequence[TensorType], write: Callable[[list[str]], Sequence[tuple[str, TensorType]]]
@@ -220,6 +215,26 @@ class Emitter:
             number = self._locations.setdefault(line, len(self._locations) + 1)
             text = self._references[key] = f" loc(#loc{number})"
         self.location = text
+
+    def write(
+        self, nodes: Sequence[Node], names: dict[Value, str], results: Sequence[Value], located: bool = False
+    ) -> list[str]:
+        """Write nodes by their rules; `names` are those of the values they start from. Returns the results' names.
+
+        `located`: each node is booked on its own line of the user's, else all are on the line at hand.
+        """
+        outer = self.read
+        self.read = functools.cache(lambda: frozenset([x for node in nodes for x in node.operands]).union(results))
+        for node in nodes:
+            if located:
+                self.locate(node.source)
+            out = RULES[node.primitive.name](self, node, [names[x] for x in node.operands])
+            if out.__class__ is str:
+                names[node.results[0]] = out
+            else:
+                names.update(zip(node.results, out, strict=True))
+        self.read = outer
+        return [names[y] for y in results]
 
     def location_lines(self) -> list[str]:
         """The definitions of the locations, for the end of the module."""

@@ -3,56 +3,205 @@
 from __future__ import annotations
 
 import functools
+import html
+import tempfile
 from collections.abc import Sequence
+from pathlib import Path
 from typing import Any
 
 from lilith.ir.graph import Graph
+from lilith.ir.printer import highlighted
+from lilith.ops.control import show
+from lilith.source import ArgumentError, UnsupportedError
 from lowering import carrier
-from lowering.emit import emit
+from lowering.cost import Cost, cost_of
+from lowering.emit import PLATFORMS, emit
+
+
+class Calling:
+    """How a program is called in the user's terms; this one takes and gives the arrays themselves.
+
+    Attributes:
+        constants: arrays that follow the arguments: captured values and constants too large for the module.
+    """
+
+    constants: Sequence[Any] = ()
+
+    def take(self, args: tuple, kwargs: dict[str, Any]) -> list[Any]:
+        """The program's arguments, without the constants."""
+        if kwargs:
+            raise ArgumentError(f"the program takes no keywords ({', '.join(kwargs)})", hint="pass arrays by position")
+        return list(args)
+
+    def give(self, outputs: Sequence[Any], given: Sequence[Any]) -> Any:
+        """The caller's result for the program's outputs; `given` is what `take` gave."""
+        return list(outputs)
 
 
 class Lowered:
-    """A graph as a StableHLO module.
+    """A function or its gradient as a StableHLO module.
 
     Arguments:
         graph: any Graph; its inputs become the parameters of `main`.
+        platform: what it is written for, one of `cpu`, `cuda`, `rocm`, `tpu`; None for the default device's.
+        calling: how it is called once it is compiled.
+
+    `lilith.lower` and `lilith.lower_grad` make it; `str()` is the module's text.
     """
 
-    def __init__(self, graph: Graph):
+    def __init__(self, graph: Graph, platform: str | None = None, calling: Calling | None = None):
+        if platform is not None and platform not in PLATFORMS:
+            raise ArgumentError(f"there is no platform {platform!r}", hint=f"one of {', '.join(PLATFORMS)}")
         self.graph = graph
-        self._text = emit(graph)
+        self.platform = platform or carrier.available_platforms()[0]
+        self.calling = calling or Calling()
+        self._text = emit(graph, self.platform)
 
     def stablehlo(self, *, generic: bool = False, locations: bool = False) -> str:
-        """The module's text: pretty or in MLIR's generic form, with the user's lines as locations if wanted."""
-        return self._text if generic else carrier.pretty(self._text, locations)
+        """The module's text: pretty, or in MLIR's generic form, with or without the user's lines as locations."""
+        return carrier.pretty(self._text, locations, generic)
 
     def __str__(self) -> str:
         return self.stablehlo()
 
-    def compile(self) -> Compiled:
-        """Have XLA compile it for the default device."""
-        module = carrier.Module(
-            self.graph.name,
-            functools.partial(emit, self.graph),
-            self.graph.input_names,
-            tuple(y.type for y in self.graph.outputs),
+    def __repr__(self) -> str:
+        return f"<Lowered {self.graph.name} for {self.platform}: {len(self.graph.nodes)} operations>"
+
+    def _repr_html_(self) -> str:
+        return highlighted(str(self), comment="//")
+
+    def bytecode(self, version: str | None = None) -> bytes:
+        """The module as a portable artifact: StableHLO bytecode that later libraries read too.
+
+        Arguments:
+            version: of StableHLO, as `1.0.0`; None for the one that libraries of the last four weeks can read.
+
+        Raises:
+            ArgumentError: there is no such version, or an operation is not in it.
+        """
+        _check_version(version)
+        try:
+            return carrier.portable_artifact(self._text, version)
+        except ValueError as error:
+            raise ArgumentError(
+                f"{self.graph.name} cannot be written in StableHLO {version}: {error}", hint="name a later version"
+            ) from error
+
+    def hlo(self) -> str:
+        """XLA's HLO, before any optimisation."""
+        return carrier.hlo_text(self._text)
+
+    def cost(self) -> Cost:
+        """Floating-point operations and bytes of every primitive, as the graph says; see `Compiled.cost` for XLA's."""
+        return cost_of(self.graph)
+
+    def compile(self, options: dict[str, Any] | None = None) -> Compiled:
+        """Have XLA compile it for the first device of its platform.
+
+        Arguments:
+            options: XLA's own, by name: `{"xla_cpu_enable_fast_math": True}`.
+
+        Raises:
+            ArgumentError: there is no such device here, or XLA does not know an option.
+        """
+        here = carrier.available_platforms()
+        if self.platform not in here:
+            raise ArgumentError(
+                f"{self.graph.name} is lowered for {self.platform}, and there is no such device here",
+                hint=f"lower it with platform={here[0]!r}; here are: {', '.join(here)}",
+            )
+        return Compiled(self, options)
+
+
+def _check_version(version: str | None) -> None:
+    oldest, newest = carrier.stablehlo_versions()
+    if version is None:
+        return
+    try:
+        number = [int(part) for part in version.split(".")]
+    except (AttributeError, ValueError):
+        number = []
+    if len(number) != 3 or not _numbers(oldest) <= number <= _numbers(newest):
+        raise ArgumentError(
+            f"{version!r} is no version of StableHLO that can be written here", hint=f"from {oldest!r} to {newest!r}"
         )
-        return Compiled(carrier.lower_ahead(module, [x.type for x in self.graph.inputs]).compile())
+
+
+def _numbers(version: str) -> list[int]:
+    return [int(part) for part in version.split(".")]
 
 
 class Compiled:
-    """What XLA made of a module."""
+    """What XLA made of a module. Calling it runs it, with arguments of exactly the types it was lowered for.
 
-    def __init__(self, executable: Any):
-        self._executable = executable
+    Arguments:
+        lowered: the module.
+        options: XLA's own, by name.
+    """
+
+    def __init__(self, lowered: Lowered, options: dict[str, Any] | None = None):
+        self.lowered = lowered
+        self.options = dict(options or {})
+        self._executable = self._compiled(self.options)
+
+    def _compiled(self, options: dict[str, Any]) -> Any:
+        graph = self.lowered.graph
+        module = carrier.Module(
+            graph.name,
+            functools.partial(emit, graph),
+            graph.input_names,
+            tuple(y.type for y in graph.outputs),
+            show=show,
+        )
+        ahead = carrier.lower_ahead(module, [x.type for x in graph.inputs], self.lowered.platform)
+        try:
+            return carrier.compile_ahead(ahead, options or None)
+        except (RuntimeError, TypeError, ValueError) as error:
+            if not options:
+                raise
+            raise ArgumentError(f"XLA does not take the options {options}: {error}", hint="see XLA's flags") from error
+
+    def __repr__(self) -> str:
+        return f"<Compiled {self.lowered.graph.name} for {self.lowered.platform}>"
 
     def hlo(self) -> str:
         """The optimised HLO."""
         return self._executable.as_text()
 
-    def cost(self) -> dict[str, float]:
-        """XLA's own estimates, e.g. `flops` and `bytes accessed`."""
-        return dict(self._executable.cost_analysis() or {})
+    def _repr_html_(self) -> str:
+        return f"<pre>{html.escape(self.hlo())}</pre>"
+
+    @functools.cached_property
+    def _dump(self) -> dict[str, str]:
+        """What XLA writes down when it compiles, by file name without the module's number."""
+        with tempfile.TemporaryDirectory() as folder:
+            self._compiled({**self.options, "xla_dump_to": folder})
+            files = sorted(Path(folder).iterdir())
+            return {f.name.partition(".")[2]: f.read_text(errors="replace") for f in files if f.suffix in _WRITTEN}
+
+    def llvm_ir(self, *, optimized: bool = True) -> str:
+        """The LLVM modules, one after the other, after or before LLVM's optimisation (CPU and GPU)."""
+        wanted = "ir-with-opt.ll" if optimized else "ir-no-opt.ll"
+        found = {name: text for name, text in self._dump.items() if name.endswith(wanted)}
+        if not found:
+            raise UnsupportedError(
+                f"XLA gives no LLVM code for {self.lowered.graph.name} on {self.lowered.platform}",
+                hint="there is LLVM code on CPU and GPU, of programs that compute something",
+            )
+        return "\n".join(f"; {name}\n{text}" for name, text in found.items())
+
+    def ptx(self) -> str:
+        """The PTX assembly (CUDA only)."""
+        found = {name: text for name, text in self._dump.items() if name.endswith(".ptx")}
+        if not found:
+            raise UnsupportedError(
+                f"XLA gives no PTX for {self.lowered.graph.name} on {self.lowered.platform}", hint="PTX is CUDA's"
+            )
+        return "\n".join(f"// {name}\n{text}" for name, text in found.items())
+
+    def cost(self) -> Cost:
+        """Floating-point operations and bytes: of every primitive, as the graph says, and XLA's own estimate."""
+        return cost_of(self.lowered.graph, dict(self._executable.cost_analysis() or {}))
 
     def memory(self) -> dict[str, int]:
         """Sizes in bytes: of arguments, outputs, temporaries and code."""
@@ -64,6 +213,16 @@ class Compiled:
             "code": stats.generated_code_size_in_bytes,
         }
 
-    def __call__(self, *args: Any) -> Sequence[Any]:
-        """Run it: one array per parameter in, a list of jax.Arrays out."""
-        return carrier.call_ahead(self._executable, args)
+    def serialize(self) -> bytes:
+        """The machine code, for machines of this kind with this version of jaxlib; `lilith.export` writes programs that
+        travel."""
+        return carrier.serialize_ahead(self._executable)
+
+    def __call__(self, *args: Any, **kwargs: Any) -> Any:
+        """Run it."""
+        calling = self.lowered.calling
+        given = calling.take(args, kwargs)
+        return calling.give(carrier.call_ahead(self._executable, [*given, *calling.constants]), given)
+
+
+_WRITTEN = frozenset({".ll", ".ptx"})

@@ -29,5 +29,13 @@ def test_dispatch(monkeypatch, capsys):
     assert "NumPy in and out" in out and "1 compile(s)" in out
 
 
+def test_numpy(monkeypatch, capsys):
+    monkeypatch.setattr(sys, "argv", ["bench", "numpy", "--rounds", "1", "--rows", "cumsum 100000 float32|trace|eigh "])
+    bench_main.main()
+    out = capsys.readouterr().out
+    assert "cumulative: cumsum 100000 float32" in out and "geometric mean" in out
+    assert "0 rows: differs" in out
+
+
 def test_a_hundred_fresh_lambdas_are_one_program():
     assert fresh_lambdas() == 1

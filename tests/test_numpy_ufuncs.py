@@ -19,7 +19,6 @@ from tests.agreement import (
     J,
     K,
     P,
-    U,
     W,
     Z,
     agrees,
@@ -27,21 +26,19 @@ from tests.agreement import (
     evaluate,
     gradient,
 )
+from tests.numpy_samples.ufuncs import (
+    BOOL_BINARY,
+    BOOL_UNARY,
+    COMPLEX_BINARY,
+    COMPLEX_UNARY,
+    DOMAINS,
+    INTEGER_BINARY,
+    INTEGER_UNARY,
+    REAL_BINARY,
+    REAL_UNARY,
+)
 
 # ---- ufuncs -------------------------------------------------------------------------------------------------------
-
-
-REAL_UNARY = (
-    "absolute arccosh:P1 arcsin:U arccos:U arcsinh arctan arctanh:U cbrt ceil cos cosh deg2rad degrees exp exp2 expm1 "
-    "fabs floor isfinite isinf isnan log:P log10:P log1p:P log2:P negative positive rad2deg radians reciprocal:P "
-    "rint sign signbit sin sinh spacing sqrt:P square tan tanh trunc conjugate modf frexp"
-).split()
-REAL_BINARY = (
-    "add arctan2 copysign divide:G divmod:G equal float_power:P floor_divide:G fmax fmin fmod:G greater greater_equal "
-    "heaviside hypot less less_equal logaddexp logaddexp2 maximum minimum multiply nextafter not_equal power:P "
-    "remainder:G subtract true_divide:G"
-).split()
-DOMAINS = {"": F, "P": P, "P1": P + 1, "U": U}
 
 
 @pytest.mark.parametrize("entry", REAL_UNARY)
@@ -79,17 +76,6 @@ def test_binary_at_special_values(entry: str) -> None:
     agrees(getattr(np, name), SPECIAL.reshape(8, 1), SPECIAL)
 
 
-INTEGER_UNARY = (
-    "absolute bitwise_count ceil floor invert isfinite isinf isnan negative positive rint sign square trunc sqrt "
-    "sin exp logical_not conjugate"
-).split()
-INTEGER_BINARY = (
-    "add bitwise_and bitwise_or bitwise_xor divide divmod equal floor_divide fmod fmax gcd greater lcm left_shift:S "
-    "less logical_and logical_or logical_xor maximum minimum multiply not_equal remainder right_shift:S subtract "
-    "arctan2 hypot"
-).split()
-
-
 @pytest.mark.parametrize("name", INTEGER_UNARY)
 @pytest.mark.parametrize("dtype", ["int8", "int32", "int64", "uint8", "uint64"])
 def test_integer_unary(name: str, dtype: str) -> None:
@@ -106,13 +92,6 @@ def test_integer_binary(entry: str, dtype: str) -> None:
     agrees(getattr(np, name), x, (np.abs(J) if domain == "S" else J).astype("int16"))
 
 
-BOOL_UNARY = "absolute invert logical_not isfinite sqrt sin conjugate bitwise_count".split()
-BOOL_BINARY = (
-    "add multiply bitwise_and bitwise_or bitwise_xor logical_and logical_or logical_xor maximum minimum equal less "
-    "divide floor_divide remainder"
-).split()
-
-
 @pytest.mark.parametrize("name", BOOL_UNARY)
 def test_bool_unary(name: str) -> None:
     agrees(getattr(np, name), B)
@@ -125,20 +104,13 @@ def test_bool_binary(name: str) -> None:
     agrees(lambda x: getattr(np, name)(x, True), B)
 
 
-COMPLEX_UNARY = (
-    "absolute conjugate exp negative positive sin cos tan sqrt log square sign isfinite isnan isinf tanh reciprocal"
-).split()
-
-
 @pytest.mark.parametrize("name", COMPLEX_UNARY)
 @pytest.mark.parametrize("dtype", ["complex64", "complex128"])
 def test_complex_unary(name: str, dtype: str) -> None:
     agrees(getattr(np, name), Z.astype(dtype))
 
 
-@pytest.mark.parametrize(
-    "name", "add subtract multiply divide power equal not_equal less greater_equal maximum minimum".split()
-)
+@pytest.mark.parametrize("name", COMPLEX_BINARY)
 def test_complex_binary(name: str) -> None:
     agrees(getattr(np, name), Z, W)
     agrees(getattr(np, name), Z.astype("complex64"), 1.5)
@@ -178,27 +150,3 @@ def test_every_ufunc_of_numpy_has_a_rule() -> None:
         if isinstance(f := getattr(np, name), np.ufunc) and f not in UFUNCS and name not in without
     }
     assert not missing
-
-
-SMOOTH_UNARY = {
-    "arccosh": P + 1.5, "arcsin": U, "arccos": U, "arcsinh": F, "arctan": F, "arctanh": U * 0.9, "cbrt": P, "cos": F,
-    "cosh": F, "deg2rad": F, "degrees": F, "exp": F, "exp2": F, "expm1": F, "log": P, "log10": P, "log1p": P, "log2": P,
-    "negative": F, "reciprocal": P, "sin": F, "sinh": F, "sqrt": P, "square": F, "tan": U, "tanh": F, "sinc": P,
-    "absolute": P - 0.7, "fabs": G,
-}  # fmt: skip
-SMOOTH_BINARY = {
-    "add": (F, G), "subtract": (F, G), "multiply": (F, G), "divide": (F, G), "arctan2": (F + 0.05, G), "hypot": (F, G),
-    "power": (P, G), "float_power": (P, G), "logaddexp": (F, G), "logaddexp2": (F, G), "maximum": (F, G + 0.1),
-    "minimum": (F, G + 0.1), "fmax": (F, G + 0.1), "fmin": (F, G + 0.1), "copysign": (F + 0.05, G),
-    "remainder": (P + 0.03, G), "fmod": (P + 0.03, G),
-}  # fmt: skip
-
-
-@pytest.mark.parametrize("name", SMOOTH_UNARY)
-def test_gradient_of_unary(name: str) -> None:
-    check_gradient(getattr(np, name), SMOOTH_UNARY[name])
-
-
-@pytest.mark.parametrize("name", SMOOTH_BINARY)
-def test_gradient_of_binary(name: str) -> None:
-    check_gradient(getattr(np, name), *SMOOTH_BINARY[name])

@@ -20,6 +20,15 @@ def test_the_first_example():
     assert repr(names["g"]) == "GradResult(2)" and names["g"]["y_pred"].shape == (10,)
 
 
+def test_the_example_of_exporting(tmp_path, monkeypatch, capsys):
+    monkeypatch.chdir(tmp_path)
+    names: dict = {"y_pred": np.ones(10, np.float32), "y_true": np.zeros(10, np.float32)}
+    first, second = re.findall(r"```python\n((?:import|from).*?)```", README, re.S)[:2]
+    exec(first + second, names)
+    assert names["val"] == 10.0 and np.all(names["g"][0] == 2.0)
+    assert "stablehlo.subtract" in capsys.readouterr().out
+
+
 def test_the_examples_with_prompts():
     examples = doctest.DocTestParser().get_doctest(README, {}, "README.md", "README.md", 0)
     runner = doctest.DocTestRunner()

@@ -2,11 +2,11 @@
 
 from __future__ import annotations
 
-import functools
 import itertools
 import os
-from collections.abc import Callable, Sequence
+from collections.abc import Sequence
 from pathlib import Path
+from typing import Any
 
 import numpy as np
 import pytest
@@ -14,14 +14,13 @@ import pytest
 import lilith.ops  # noqa: F401  (fills the registry)
 from lilith.ir import PRIMITIVES, ZERO, Builder, Graph, NoGradient, TensorType, Value, primitive
 from lilith.ir.interpret import interpret
-from lilith.ir.type import is_inexact
 from lilith.ops.control import format_arrays
 from lilith.transform.batch import batch
 from lilith.transform.forward import forward
 from lilith.transform.reverse import reverse
 from lilith.transform.simplify import simplify
-from lowering.carrier import Loaded, Module
-from lowering.emit import RULES, emit
+from lowering.emit import RULES
+from tests.compiled import run_xla, together
 from tests.samples import Sample, samples
 
 GOLDEN = Path(__file__).parent / "golden" / "primitives.txt"
@@ -62,6 +61,11 @@ def random_like(types: Sequence[TensorType], seed: int) -> list[np.ndarray]:
         x = rng.normal(size=t.shape)
         found.append((x + 1j * rng.normal(size=t.shape) if t.dtype.kind == "c" else x).astype(t.dtype))
     return found
+
+
+def carrying(xs: Sequence[Any]) -> list[Any]:
+    """The floating and complex ones: what has a cotangent."""
+    return [x for x in xs if x.dtype.kind not in "biu"]
 
 
 def inner(xs: Sequence[np.ndarray], ys: Sequence[np.ndarray]) -> float:
@@ -112,26 +116,6 @@ def test_eval_has_the_declared_type(name: str, sample: Sample) -> None:
     assert [(y.shape, y.dtype) for y in results] == [(y.shape, y.dtype) for y in graph.outputs]
 
 
-def together(name: str, graphs: Sequence[Graph]) -> Graph:
-    """One graph that runs all graphs side by side: one compilation instead of many."""
-    inputs = tuple(x for graph in graphs for x in graph.inputs)
-    nodes = tuple(node for graph in graphs for node in graph.nodes)
-    outputs = tuple(y for graph in graphs for y in graph.outputs)
-    return Graph(name, inputs, tuple(f"x{i}" for i in range(len(inputs))), nodes, outputs).verify()
-
-
-def run_xla(graph: Graph, values: Sequence[np.ndarray], show: Callable[..., None] = print) -> list[np.ndarray]:
-    """Compile and run a graph."""
-    module = Module(
-        graph.name,
-        functools.partial(emit, graph),
-        graph.input_names,
-        tuple(y.type for y in graph.outputs),
-        show=show,
-    )
-    return [np.asarray(y) for y in Loaded(module).call(*values)]
-
-
 # XLA's own approximations, in units of assert_close
 LOOSE = {
     "lgamma": 100,
@@ -161,24 +145,23 @@ def test_xla_computes_what_eval_computes(name: str) -> None:
 # ---- derivatives ----------------------------------------------------------------------------------------------------
 
 
-def with_smooth_outputs(graph: Graph) -> Graph:
-    """The graph with those of its outputs that have a cotangent: floating and complex ones."""
-    return graph.with_outputs([y for y in graph.outputs if is_inexact(y.dtype)])
+def check_gradient(graph: Graph, values: list[np.ndarray], wanted: Sequence[int], hermitian: bool = False) -> None:
+    """vjp against a five-point difference of L = Re Σ v y along a random direction, input by input.
 
-
-def check_gradient(graph: Graph, values: list[np.ndarray], wanted: Sequence[int]) -> None:
-    """vjp against a five-point difference of L = Re Σ v y along a random direction, input by input."""
-    graph = with_smooth_outputs(graph)
-    cotangents = random_like([y.type for y in graph.outputs], seed=1)
+    `hermitian`: the first input is one for Hermitian matrices, and so is the direction in it.
+    """
+    cotangents = random_like([y.type for y in carrying(graph.outputs)], seed=1)
     gradient = reverse(graph, wanted).verify()
     found = interpret(gradient, [*values, *cotangents])[len(graph.outputs) :]
     step = 1e-3
     for i, cotangent in zip(wanted, found, strict=True):
         (direction,) = random_like([graph.inputs[i].type], seed=2 + i)
+        if hermitian and i == 0:
+            direction = direction + direction.conj().mT
 
         def loss(offset: float, i: int = i, direction: np.ndarray = direction) -> float:
             moved = [x + offset * direction if k == i else x for k, x in enumerate(values)]
-            return inner(interpret(graph, moved), cotangents)
+            return inner(carrying(interpret(graph, moved)), cotangents)
 
         difference = (8 * (loss(step) - loss(-step)) - (loss(2 * step) - loss(-2 * step))) / (12 * step)
         assert cotangent.dtype == values[i].dtype
@@ -189,7 +172,7 @@ def check_gradient(graph: Graph, values: list[np.ndarray], wanted: Sequence[int]
 def test_vjp_is_the_derivative(name: str, sample: Sample) -> None:
     graph = graph_of(name, sample)
     if any(y.dtype in WIDE for y in graph.outputs):
-        check_gradient(graph, list(sample.operands), wanted_of(sample))
+        check_gradient(graph, list(sample.operands), wanted_of(sample), sample.hermitian)
 
 
 @pytest.mark.parametrize(("name", "sample"), SMOOTH)
@@ -202,18 +185,18 @@ def test_second_derivative(name: str, sample: Sample) -> None:
     gradient = reverse(graph, wanted)
     gradient = simplify(gradient.with_outputs(gradient.outputs[len(graph.outputs) :])).verify()
     values = [*sample.operands, *random_like(seeds, seed=7)]
-    check_gradient(gradient, values, [*wanted, *range(len(graph.inputs), len(values))])
+    check_gradient(gradient, values, [*wanted, *range(len(graph.inputs), len(values))], sample.hermitian)
 
 
 @pytest.mark.parametrize(("name", "sample"), SMOOTH)
 def test_jvp_is_dual_to_vjp(name: str, sample: Sample) -> None:
     """<v, J u> = <Jᵀ v, u>, and J u does not disturb the value."""
-    graph = with_smooth_outputs(graph_of(name, sample))
+    graph = graph_of(name, sample)
     wanted = wanted_of(sample)
     if not any(y.dtype in WIDE for y in graph.outputs):
         return
     tangents = random_like([graph.inputs[i].type for i in wanted], seed=3)
-    cotangents = random_like([y.type for y in graph.outputs], seed=4)
+    cotangents = random_like([y.type for y in carrying(graph.outputs)], seed=4)
     pushed = interpret(forward(graph, wanted).verify(), [*sample.operands, *tangents])
     pulled = interpret(reverse(graph, wanted).verify(), [*sample.operands, *cotangents])
     count = len(graph.outputs)

@@ -278,6 +278,17 @@ class Graph:
     def __repr__(self) -> str:
         return f"<graph {self.name}: {len(self.inputs)} inputs, {len(self.nodes)} nodes, {len(self.outputs)} outputs>"
 
+    def _repr_html_(self) -> str:
+        from lilith.ir.printer import highlighted, print_graph
+
+        return highlighted(print_graph(self), comment="#")
+
+    def dot(self) -> str:
+        """The graph in Graphviz's language: what computes the value and what its gradient adds, in two colours."""
+        from lilith.ir.dot import dot
+
+        return dot(self)
+
     def producers(self) -> dict[Value, Node]:
         """Which node computes a value; inputs are absent."""
         return {result: node for node in self.nodes for result in node.results}

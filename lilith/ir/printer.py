@@ -2,7 +2,9 @@
 
 from __future__ import annotations
 
+import html
 import os
+import re
 from typing import Any
 
 import numpy as np
@@ -77,3 +79,34 @@ def _print_one(graph: Graph, graphs: dict[Graph, str]) -> str:
     lines.append(f"  return {', '.join(names[y] for y in graph.outputs)}")
     lines.append("}")
     return "\n".join(lines)
+
+
+_PARTS = re.compile(
+    r"(?P<string>\"[^\"]*\")|(?P<value>%[\w#]+)|(?P<type>\b(?:[fiuc]\d+|bf16|bool)\[[\d,]*\]|tensor<[^>]*>+)"
+)
+_COLOURS = {"string": "#7a5c00", "value": "#1a5fb4", "type": "#26743c"}
+_COMMENT = "#77767b"
+
+
+def highlighted(text: str, comment: str) -> str:
+    """A program's text as HTML for a notebook: values, types and comments in colours.
+
+    Arguments:
+        comment: what starts a comment, `#` or `//`.
+    """
+    lines = []
+    for line in text.splitlines():
+        code, mark, rest = line.partition(f" {comment} ")
+        shown = _coloured(code)
+        lines.append(f'{shown}<span style="color:{_COMMENT}">{html.escape(mark + rest)}</span>' if mark else shown)
+    body = "\n".join(lines)
+    return f'<pre style="line-height:1.35;max-height:40em;overflow:auto">{body}</pre>'
+
+
+def _coloured(code: str) -> str:
+    pieces, position = [], 0
+    for match in _PARTS.finditer(code):
+        pieces.append(html.escape(code[position : match.start()]))
+        pieces.append(f'<span style="color:{_COLOURS[match.lastgroup or ""]}">{html.escape(match.group())}</span>')
+        position = match.end()
+    return "".join([*pieces, html.escape(code[position:])])

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import re
 from typing import Any, ClassVar
 
 import ml_dtypes
@@ -150,3 +151,18 @@ def result_dtype(types: list[TensorType]) -> tuple[np.dtype, bool]:
         # NumPy sends bfloat16 with a Python float to float32; NEP 50's intent, a weak float adapts, is kept here
         return (np.dtype("complex64") if any(isinstance(w, complex) for w in weak) else dtype), False
     return np.result_type(dtype, *weak), False
+
+
+_TYPE = re.compile(r"\s*(\w+)\s*\[\s*((?:\d+\s*(?:,\s*\d+\s*)*)?)\]\s*")
+
+
+def parse_type(text: str) -> TensorType | None:
+    """The type that a text names, as types are printed; None if it names none.
+
+    >>> parse_type("f32[128, 64]"), parse_type("c128[]"), parse_type("float[3]")
+    (f32[128,64], c128[], None)
+    """
+    match = _TYPE.fullmatch(text)
+    if match is None or match[1] not in DTYPES:
+        return None
+    return TensorType(tuple(int(n) for n in match[2].split(",") if n.strip()), DTYPES[match[1]])

@@ -11,7 +11,7 @@ from lilith.ir.graph import Value
 from lilith.numpy.assigning import cast_into
 from lilith.numpy.core import convert, expand, full, implements, lift, normalize_axis, wrap
 from lilith.numpy.functions import where
-from lilith.numpy.indexing import take_item
+from lilith.numpy.joining import items
 from lilith.numpy.shaping import expand_dims, moveaxis
 from lilith.ops import shape
 from lilith.source import ArgumentError, ShapeError
@@ -69,11 +69,10 @@ def piecewise(x: Any, condlist: Any, funclist: Any, *args: Any, **kw: Any) -> Va
     nor its derivative counts. The last condition that holds decides; the result has x's dtype.
     """
     v = lift(x)
-    if isinstance(condlist, list | tuple) and not (condlist and np.ndim(condlist[0]) == 0 and v.ndim > 0):
-        conditions = [convert(lift(c), _BOOL) for c in condlist]
-    else:
-        whole = convert(lift(condlist), _BOOL)
-        conditions = [whole] if whole.ndim <= v.ndim else [take_item(whole, k) for k in range(whole.shape[0])]
+    listed = condlist if isinstance(condlist, list | tuple) else items(lift(condlist), "piecewise")
+    if v.ndim and not lift(listed[0]).ndim:
+        listed = [condlist]
+    conditions = [convert(lift(c), _BOOL) for c in listed]
     functions = list(funclist)
     if len(functions) == len(conditions) + 1:
         y = _piece(functions.pop(), v, args, kw)

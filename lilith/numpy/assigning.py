@@ -13,10 +13,10 @@ from typing import Any
 import numpy as np
 
 from lilith.ir.graph import Value, fill_like
-from lilith.ir.type import kind
+from lilith.ir.type import dtype_name, kind
 from lilith.numpy import floats, reductions, ufuncs
 from lilith.numpy.core import array, convert, expand, full, lift, static_int, wrap
-from lilith.numpy.indexing import gathered, take_item, wrapped
+from lilith.numpy.indexing import constant, gathered, position, take_item
 from lilith.numpy.taking import along, flattened, index_array, moded
 from lilith.ops import elementwise, indexing, shape
 from lilith.ops.windows import Windows
@@ -51,6 +51,15 @@ def cast_into(v: Any, dtype: np.dtype) -> Value:
     if kind(x.dtype) == "c" and kind(dtype) not in "cb":
         x = elementwise.real(x)
     return convert(x, dtype)
+
+
+def _safely(v: Any, dtype: np.dtype, name: str) -> Value:
+    """`cast_into` for functions that write only what the array's dtype holds without loss."""
+    if not isinstance(v, list | tuple | int | float | complex):
+        given = lift(v)
+        if not given.type.weak and not np.can_cast(given.dtype, dtype):
+            raise DtypeError(f"{name}: {given.type} into {dtype_name(dtype)}", hint="convert it: v.astype(x.dtype)")
+    return cast_into(v, dtype)
 
 
 def _flat_write(x: Value, places: Value, updates: Value, sorted: bool = False, unique: bool = False) -> Value:
@@ -109,8 +118,8 @@ def put(a: Any, ind: Any, v: Any, mode: str = "raise") -> Value:
     count = int(np.prod(index.shape))
     if count == 0 or 0 in np.shape(v):
         return x
-    places = flattened(wrapped(lift(index), n))
-    return _flat_write(x, places, _repeated(cast_into(v, x.dtype), count))
+    places = flattened(position(lift(index), n))
+    return _flat_write(x, places, _repeated(_safely(v, x.dtype, "put"), count))
 
 
 @functional("place")
@@ -120,7 +129,7 @@ def place(arr: Any, mask: Any, vals: Any) -> Value:
     >>> place(np.arange(4), np.array([True, False, True, True]), [7, 8])
     array([7, 1, 8, 7])
     """
-    x, chosen, v = lift(arr), convert(lift(mask), _BOOL), flattened(cast_into(vals, lift(arr).dtype))
+    x, chosen, v = lift(arr), convert(lift(mask), _BOOL), flattened(_safely(vals, lift(arr).dtype, "place"))
     if chosen.type.size != x.type.size:
         raise ShapeError(f"place: a mask {chosen.type} for {x.type}", hint="mask and array have the same size")
     if v.type.size == 0:
@@ -146,7 +155,7 @@ def putmask(a: Any, mask: Any, values: Any) -> Value:
     x, chosen = lift(a), convert(lift(mask), _BOOL)
     if chosen.type.size != x.type.size:
         raise ShapeError(f"putmask: a mask {chosen.type} for {x.type}", hint="mask and array have the same size")
-    v = cast_into(values, x.dtype)
+    v = _safely(values, x.dtype, "putmask")
     new = v if v.shape == x.shape else shape.reshape(_repeated(v, x.type.size), shape=x.shape)
     return elementwise.select(shape.reshape(chosen, shape=x.shape), new, x)
 
@@ -184,7 +193,7 @@ def fill_diagonal(a: Any, val: Any, wrap: bool = False) -> Value:
     end = x.type.size if wrap or x.ndim > 2 else x.shape[1] * x.shape[1]
     places = np.arange(x.type.size)[:end:step].astype(np.int32 if x.type.size < 2**31 else np.int64)
     updates = _repeated(cast_into(val, x.dtype), places.size)
-    return _flat_write(x, lift(places), updates, sorted=True, unique=True) if places.size else x
+    return _flat_write(x, constant(places), updates, sorted=True, unique=True) if places.size else x
 
 
 # ---- positions, of which so many are asked for ----------------------------------------------------------------------

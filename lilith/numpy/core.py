@@ -157,7 +157,10 @@ def dtype_of(given: Any) -> np.dtype:
 
 def result_type(*operands: Any) -> np.dtype:
     """The common dtype of operands by NumPy 2's rules."""
-    types = [type_of(x) for x in operands]
+    return _common_dtype([type_of(x) for x in operands])
+
+
+def _common_dtype(types: list[TensorType]) -> np.dtype:
     try:
         return result_dtype(types)[0]
     except TypeError as error:
@@ -178,7 +181,7 @@ def joined(*xs: Any, dtype: Any = None) -> list[Value]:
     if dtype is None:
         common = values[0].dtype
         if any([x.dtype != common for x in values]):
-            common = np.result_type(*{x.dtype for x in values})
+            common = _common_dtype([x.type.strong for x in values])
     else:
         common = dtype_of(dtype)
     return [x if x.type.dtype == common else elementwise.convert(x, dtype=common) for x in values]
@@ -286,9 +289,10 @@ def wrap(x: Any) -> Any:
 
 
 def name_of(function: Any) -> str:
-    """`sum`, `linalg.norm`: how the user writes it after `np.`."""
+    """`sum`, `linalg.norm`, `fft.rfft`: how the user writes it after `np.`."""
     module = getattr(function, "__module__", "") or ""
-    return f"linalg.{function.__name__}" if module.startswith("numpy.linalg") else function.__name__
+    part = next((part for part in ("linalg", "fft") if module.startswith(f"numpy.{part}")), "")
+    return f"{part}.{function.__name__}" if part else function.__name__
 
 
 def _signature(function: Any) -> inspect.Signature | None:
@@ -315,10 +319,21 @@ def _arguments(
             if unknown := value.keys() - known:
                 raise_unsupported(name, *sorted(unknown))
             continue
-        if not is_default(value, parameter.default):
+        if key == "device":
+            check_device(value, name)
+        elif not is_default(value, parameter.default):
             raise_unsupported(name, key)
         del bound.arguments[key]
     return bound.args, bound.kwargs
+
+
+def check_device(device: Any, name: str) -> None:
+    """The error for a device other than the one that NumPy has."""
+    if device not in (None, "cpu"):
+        raise ArgumentError(
+            f"np.{name}: device={device!r}, but a traced function has one device, 'cpu'",
+            hint="leave device= out; where the program runs is where its arguments lie",
+        )
 
 
 def is_default(value: Any, default: Any) -> bool:

@@ -11,12 +11,11 @@ from collections.abc import Callable
 from typing import Any
 
 import numpy as np
-import scipy.special
 
 from lilith.ir.graph import Value, current_builder, fill_like
 from lilith.ir.primitive import ZERO, NoGradient, Primitive, per_operand, primitive
 from lilith.ir.type import TensorType, dtype_name, kind, real_dtype
-from lilith.source import DtypeError, GradientError, ShapeError
+from lilith.source import DtypeError, ShapeError
 
 INTEGER = "iu"
 FLOATING = "f"
@@ -312,51 +311,6 @@ def _atan2_rule(sign_of: int) -> Callable[..., Value]:
 
 
 atan2: Primitive = binary("atan2", FLOATING, np.arctan2, _atan2_rule(+1), _atan2_rule(-1))
-
-# ---- special functions ------------------------------------------------------------------------------------------
-
-_TWO_OVER_SQRT_PI = 2 / np.sqrt(np.pi)
-
-
-def _special(function: Callable[..., Any]) -> Callable[..., Any]:
-    """A scipy.special ufunc evaluated in at least float32, rounded to the operand's dtype."""
-
-    def eval(*operands: np.ndarray) -> np.ndarray:
-        dtype = operands[0].dtype
-        wide = np.float64 if dtype.itemsize > 4 else np.float32
-        return function(*[x.astype(wide) for x in operands]).astype(dtype)
-
-    return eval
-
-
-erf: Primitive = unary(
-    "erf", FLOATING, _special(scipy.special.erf), lambda g, y, x: scale(g, _TWO_OVER_SQRT_PI * exp(-(x * x)))
-)
-erfc: Primitive = unary(
-    "erfc", FLOATING, _special(scipy.special.erfc), lambda g, y, x: scale(g, -_TWO_OVER_SQRT_PI * exp(-(x * x)))
-)
-lgamma: Primitive = unary("lgamma", FLOATING, _special(scipy.special.gammaln), lambda g, y, x: scale(g, digamma(x)))
-digamma: Primitive = unary(
-    "digamma", FLOATING, _special(scipy.special.digamma), lambda g, y, x: scale(g, polygamma(fill_like(x, 1), x))
-)
-
-
-def _polygamma(n: np.ndarray, x: np.ndarray) -> np.ndarray:
-    return scipy.special.polygamma(n.astype(np.int64), x).astype(x.dtype)
-
-
-polygamma: Primitive = binary(
-    "polygamma",
-    FLOATING,
-    _special(_polygamma),
-    lambda g, z, n, x: _raise_no_gradient("polygamma: its order is an integer and has no derivative"),
-    lambda g, z, n, x: scale(g, polygamma(n + 1, x)),
-)
-
-
-def _raise_no_gradient(reason: str) -> None:
-    raise GradientError(reason, hint="lilith.stop_gradient(n) if it is a constant")
-
 
 # ---- complex ----------------------------------------------------------------------------------------------------
 

@@ -7,7 +7,7 @@ from typing import Any
 
 import numpy as np
 
-from lilith.ir.type import is_supported
+from lilith.ir.type import TensorType, is_supported
 from lilith.source import ArgumentError, DtypeError
 from lilith.tracer import Tracer
 from lilith.tree.classes import root_module
@@ -23,7 +23,7 @@ def _leaf_kind(cls: type) -> str:
         return _ARRAY
     if root_module(cls) == "ml_dtypes" and issubclass(cls, np.generic):
         return _DYNAMIC
-    return _DYNAMIC if issubclass(cls, (float, complex, Tracer)) or is_jax_array(cls) else _STATIC
+    return _DYNAMIC if issubclass(cls, (float, complex, Tracer, TensorType)) or is_jax_array(cls) else _STATIC
 
 
 def is_jax_array(cls: type) -> bool:

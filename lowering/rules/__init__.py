@@ -3,6 +3,7 @@
 from lowering.rules import (
     control,
     conv,
+    cumulative,
     elementwise,
     factorization,
     fft,
@@ -12,6 +13,7 @@ from lowering.rules import (
     random,
     reduction,
     shape,
+    solving,
     sorting,
     special,
 )
@@ -19,6 +21,7 @@ from lowering.rules import (
 __all__ = [
     "control",
     "conv",
+    "cumulative",
     "elementwise",
     "factorization",
     "fft",
@@ -28,6 +31,7 @@ __all__ = [
     "random",
     "reduction",
     "shape",
+    "solving",
     "sorting",
     "special",
 ]

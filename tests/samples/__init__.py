@@ -8,6 +8,7 @@ from __future__ import annotations
 from tests.samples import (
     control,
     conv,
+    cumulative,
     elementwise,
     factorization,
     fft,
@@ -17,6 +18,7 @@ from tests.samples import (
     random,
     reduction,
     shape,
+    solving,
     sorting,
     special,
 )
@@ -27,6 +29,7 @@ __all__ = ["Sample", "samples"]
 FAMILIES = (
     control,
     conv,
+    cumulative,
     elementwise,
     factorization,
     fft,
@@ -36,6 +39,7 @@ FAMILIES = (
     random,
     reduction,
     shape,
+    solving,
     sorting,
     special,
 )

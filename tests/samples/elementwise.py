@@ -31,10 +31,6 @@ _UNARY = {
     **{name: (0.3, 3.0, True) for name in ("log", "log1p", "sqrt", "rsqrt")},
     "acosh": (1.2, 3.0, True),
     "cbrt": (0.3, 3.0, False),
-    "erf": (-1.7, 1.9, False),
-    "erfc": (-1.7, 1.9, False),
-    "lgamma": (0.4, 4.0, False),
-    "digamma": (0.4, 4.0, False),
     **{name: (-2.3, 2.6, False) for name in ("floor", "ceil", "rint")},
 }
 
@@ -97,11 +93,6 @@ def _signs() -> dict[str, list[Sample]]:
         smooth = [sample(values(d)) for d in (F64, F32, C128)] + [sample(values(F64, s, 0.3)) for s in SHAPES]
         zeros = [sample(np.zeros(2, d), smooth=False) for d in (F64, C128)]
         out[name] = [*smooth, *zeros, sample(values(I32)), sample(values(U8))]
-    out["polygamma"] = [
-        sample(np.full(s, n, d), values(d, s, 0.5, 3.0), smooth=(False, True))
-        for n in (1, 2)
-        for d, s in ((F64, (2, 3)), (F32, (3,)), (F64, ()))
-    ]
     return out
 
 
