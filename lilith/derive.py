@@ -27,6 +27,7 @@ from lilith.signature import (
 )
 from lilith.source import ArgumentError, DtypeError, GradientError, ShapeError, definition
 from lilith.trace import Recorded, Traced, trace_call, uncovered
+from lilith.tracer import Tracer
 from lilith.transform.reverse import reverse, structural_zeros
 from lilith.transform.simplify import remove_dead, simplify
 from lowering.runtime import ARRAY, JAX, PYTHON, SCALAR
@@ -185,16 +186,29 @@ class NeedsContent(Exception):
 
 def _captures_behind(error: Exception, inputs: list[Value], arguments: int, names: Sequence[str]) -> frozenset[str]:
     """The captured inputs that alone determine one of the arrays whose contents an error is about."""
+    captured = dict(zip(inputs[arguments:], names, strict=True))
     found: set[str] = set()
     for tracer in getattr(error, "tracers", ()):
-        needed = {tracer.value}
-        for node in reversed(tracer.recorder.nodes):
-            if not needed.isdisjoint(node.results):
-                needed.update(node.operands)
-        outer = {value for _, value in tracer.recorder.captured.values()}
-        if needed.isdisjoint(inputs[:arguments]) and needed.isdisjoint(outer):
-            found |= {name for name, x in zip(names, inputs[arguments:], strict=True) if x in needed}
+        roots = _roots(tracer)
+        if roots <= captured.keys():
+            found.update([captured[x] for x in roots])
     return frozenset(found)
+
+
+def _roots(tracer: Tracer) -> set[Value]:
+    """The inputs that determine a tracer: of its trace, and in their place, where they were captured, of those around
+    it."""
+    trace = tracer.recorder
+    needed, made = {tracer.value}, {value for _, value in trace.hoisted.values()}
+    for node in reversed(trace.nodes):
+        if not needed.isdisjoint(node.results):
+            made.update(node.results)
+            needed.update(node.operands)
+    roots = needed - made
+    for outer, value in trace.captured.values():
+        if value in roots:
+            roots = (roots - {value}) | _roots(outer)
+    return roots
 
 
 def function_name(f: Any) -> str:

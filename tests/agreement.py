@@ -92,6 +92,25 @@ def check_gradient(f: Callable[..., Any], *xs: Any, tolerance: float = 1e-6) -> 
         np.testing.assert_allclose(np.sum(found[i] * direction), slope, rtol=tolerance, atol=tolerance)
 
 
+def check_derivatives(f: Callable[..., Any], *xs: Any, tolerance: float = 1e-6) -> None:
+    """First and second derivatives of f, float64 in, real out, against central differences; interpreted, so quick."""
+    check_gradient(f, *xs, tolerance=tolerance)
+    graph, _ = traced(lambda *ts: np.sum(f(*ts)), *xs)
+    wanted = tuple(range(len(xs)))
+    first = reverse(graph, wanted)
+    first = first.with_outputs(first.outputs[1:])
+    second = reverse(first, wanted).verify()
+    h = 1e-6
+    seeds = [np.asarray(RNG.standard_normal(np.shape(x))) for x in xs]
+    found = interpret(second, [*xs, np.float64(1), *seeds])[len(xs) :]
+    for i, x in enumerate(xs):
+        direction = np.asarray(RNG.standard_normal(np.shape(x)))
+        moved = [[*xs[:i], x + step * direction, *xs[i + 1 :], np.float64(1)] for step in (h, -h)]
+        up, down = (sum(np.sum(g * s) for g, s in zip(interpret(first, m), seeds, strict=True)) for m in moved)
+        slope = (up - down) / (2 * h)
+        np.testing.assert_allclose(np.sum(found[i] * direction), slope, rtol=10 * tolerance, atol=10 * tolerance)
+
+
 # sample arrays: any reals, positive ones, within (-1, 1), ints, bools, complex, special values; matrices
 F = np.array([-2.5, -1.0, -0.3, 0.0, 0.4, 1.0, 2.5, 3.0])
 G = np.array([1.5, -2.0, 0.5, -0.75, 2.0, 1.0, -0.5, 3.0])

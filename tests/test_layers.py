@@ -19,6 +19,7 @@ LEVELS = [
     {"lilith.ops"},
     {"lilith.transform"},
     {"lilith.numpy", "lilith.special", "lilith.random"},
+    {"lilith.nn"},
     {"lowering"},
     {"lilith.signature", "lilith.result"},
     {"lilith.derive"},

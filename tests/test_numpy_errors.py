@@ -64,7 +64,7 @@ ERRORS: dict[str, tuple[Callable[[Any], Any], type[Exception], str]] = {
     "dtype": (lambda x: x.astype("U3"), DtypeError, "cannot be traced"),
     "longdouble": (lambda x: x + np.longdouble(1), DtypeError, "longdouble"),
     "branch": (lambda x: x if x.sum() > 0 else -x, TraceError, "np.where"),
-    "matrix norm": (lambda x: np.linalg.norm(x[None], 2), UnsupportedError, "ord"),
+    "matrix norm": (lambda x: np.linalg.norm(x[None], 3), UnsupportedError, "ord"),
     "einsum size": (lambda x: np.einsum("i,i", x, np.ones(3)), ShapeError, "einsum"),
     "einsum form": (lambda x: np.einsum("i->ij", x), LilithError, "einsum"),
     "order K": (lambda x: np.ravel(x, order="K"), UnsupportedError, "order='K'.*\n.*\n.*order='C'"),

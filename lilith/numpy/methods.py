@@ -21,10 +21,22 @@ from lilith.numpy.core import (
     static_int,
     wrap,
 )
-from lilith.numpy.reductions import BOOL, NOT_GIVEN, edge, kept, masked, reduced_axes, running_sum, scanned, sum_dtype
+from lilith.numpy.reductions import (
+    BOOL,
+    NOT_GIVEN,
+    edge,
+    kept,
+    masked,
+    reduced_axes,
+    running_log_sum,
+    running_product,
+    running_sum,
+    scanned,
+    sum_dtype,
+)
 from lilith.numpy.shaping import expand_dims, squeeze
 from lilith.numpy.ufunc import resolve
-from lilith.ops import reduction, shape
+from lilith.ops import cumulative, reduction, shape
 from lilith.source import IndexingError, ShapeError, UnsupportedError
 from lilith.trace import current_trace
 from lilith.tracer import ACCUMULATIONS, FUNCTIONS, REDUCTIONS
@@ -149,10 +161,22 @@ def _accumulate_method(ufunc: ufuncs.Ufunc, running: Callable[[Value, int], Valu
     ACCUMULATIONS[ufunc.ufunc] = method
 
 
-_accumulate_method(ufuncs.add, running_sum)
+def _extreme(primitive: Any) -> Callable[[Value, int], Value]:
+    return lambda x, axis: primitive(x, axis=axis)
+
+
+for _ufunc, _running in {
+    ufuncs.add: running_sum,
+    ufuncs.multiply: running_product,
+    ufuncs.maximum: _extreme(cumulative.cummax),
+    ufuncs.minimum: _extreme(cumulative.cummin),
+    ufuncs.logical_or: _extreme(cumulative.cummax),
+    ufuncs.logical_and: _extreme(cumulative.cummin),
+    ufuncs.logaddexp: running_log_sum,
+}.items():
+    _accumulate_method(_ufunc, _running)
 for _ufunc in (
-    ufuncs.multiply, ufuncs.maximum, ufuncs.minimum, ufuncs.fmax, ufuncs.fmin, ufuncs.logical_and, ufuncs.logical_or,
-    ufuncs.logical_xor, ufuncs.bitwise_and, ufuncs.bitwise_or, ufuncs.bitwise_xor, ufuncs.logaddexp,
+    ufuncs.fmax, ufuncs.fmin, ufuncs.logical_xor, ufuncs.bitwise_and, ufuncs.bitwise_or, ufuncs.bitwise_xor,
     ufuncs.logaddexp2, ufuncs.hypot,
 ):  # fmt: skip
     _accumulate_method(_ufunc)

@@ -25,7 +25,7 @@ from lilith.numpy.core import (
     promote,
     shape_argument,
 )
-from lilith.numpy.indexing import pick, take_item, wrapped
+from lilith.numpy.indexing import constant, pick, position, take_item
 from lilith.ops import elementwise, indexing, shape
 from lilith.remedies import REPLACEMENTS
 from lilith.source import ArgumentError, IndexingError, ShapeError, UnsupportedError
@@ -62,6 +62,7 @@ def moded(i: np.ndarray | Value, n: int, mode: str, name: str) -> np.ndarray | V
     if mode == "raise":
         return i
     if isinstance(i, np.ndarray):
+        i = i.astype(np.intp)
         return np.mod(i, n) if mode == "wrap" else np.clip(i, 0, n - 1)
     i = convert(i, np.dtype(np.int64))
     if mode == "wrap":
@@ -113,11 +114,12 @@ def along(x: Value, indices: Any, axis: Any, name: str) -> tuple[Value, Value, i
                 f"{name}: index {index[outside][0]} is out of bounds for axis {place} with size {n} ({x.type})",
                 hint=f"{-n} <= index < {n}",
             )
-        index = lift(np.where(index < 0, index + n, index).astype(np.int32 if n < 2**31 else np.int64))
+        index = index.astype(np.intp)
+        index = constant(np.where(index < 0, index + n, index).astype(np.int32 if n < 2**31 else np.int64))
     elif n == 0 and index.type.size:
         raise IndexingError(f"{name}: {x.type} has no elements along axis {place}", hint="check for an empty array")
     else:
-        index = wrapped(index, n)
+        index = position(index, n)
     off = [t.type.with_shape((*t.shape[:place], 1, *t.shape[place + 1 :])) for t in (x, index)]
     common = broadcast_shapes(name, off)
     x, index = [expand(v, (*common[:place], v.shape[place], *common[place + 1 :])) for v in (x, index)]
