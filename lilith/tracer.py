@@ -44,17 +44,18 @@ def describe_types(*args: Any) -> str:
     return " and ".join(names)
 
 
+def _unknown(tracer: Tracer, what: str, hint: str) -> TraceError:
+    return TraceError(
+        f"{what} of a traced array ({tracer.value.type}): its value is not known here", hint=hint, tracers=(tracer,)
+    )
+
+
 def _no_value(tracer: Tracer, what: str, hint: str) -> NoReturn:
     raise TraceError(
         f"{what} of a traced array ({tracer.value.type}): its value is not known while tracing",
         hint=hint,
         tracers=(tracer,),
     )
-
-
-_BRANCH_HINT = (
-    "choose with np.where(condition, a, b); a Python branch can depend on shapes, ints and other static values"
-)
 
 
 def _equality(symbol: str, name: str, ufunc: Any) -> Callable[..., Any]:
@@ -163,8 +164,8 @@ class Tracer:
         return (1, 0)  # the CPU
 
     def __repr__(self) -> str:
-        if self.recorder.concrete is not None and self.value in self.recorder.concrete:
-            return f"Tracer({self.value.type}, value={self.recorder.concrete[self.value]})"
+        if self.recorder.interpreted:
+            return f"Tracer({self.value.type}, value={self.recorder.known(self.value)})"
         return f"Tracer({self.value.type})"
 
     def __format__(self, spec: str) -> str:
@@ -190,14 +191,24 @@ class Tracer:
                 f"the truth value of an array with {self.size} elements ({self.value.type}) is ambiguous",
                 hint="use np.any(x) or np.all(x) to get one, and np.where(condition, a, b) to choose by it",
             )
-        return _no_value(self, "the truth value", _BRANCH_HINT)
+        return bool(self._decide(False, "the truth value"))
 
     def __int__(self) -> int:
-        return _no_value(self, "int()", "use x.astype(int), or pass the number as a Python int: it is static then")
+        return self._decide(True, "int()")
 
     def __index__(self) -> int:
-        hint = "pass the number as a Python int: it is static then"
-        return _no_value(self, "an index or a length", table_hint() or hint)
+        if self.dtype.kind not in "biu":
+            raise DtypeError(
+                f"a traced array ({self.value.type}) cannot be an index or a length",
+                hint="convert it with int(x), or pass the number as a Python int: it is static then",
+            )
+        return self._decide(True, "an index or a length", table_hint())
+
+    def _decide(self, integer: bool, what: str, remedy: str | None = None) -> int:
+        """The value that Python code decides by, which becomes a guard of the trace."""
+        if self.size != 1:
+            raise ShapeError(f"{what} of {self.value.type}, which has not one element", hint=remedy or "index it: x[0]")
+        return self.recorder.decide(self, integer, lambda hint: _unknown(self, what, remedy or hint))
 
     def __float__(self) -> float:
         return _no_value(
@@ -208,7 +219,9 @@ class Tracer:
         return _no_value(self, "complex()", "use NumPy functions; x.astype(complex) converts")
 
     def item(self, *args: Any) -> Any:
-        """An error: the value is not known while tracing."""
+        """The Python bool or int of an array with one; an error for floats, whose value is not known while tracing."""
+        if not args and self.size == 1 and self.dtype.kind in "biu":
+            return bool(self) if self.dtype.kind == "b" else int(self)
         return _no_value(self, "item()", "keep the array: arithmetic works on it; return it to get its value")
 
     def tolist(self) -> Any:
