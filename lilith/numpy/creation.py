@@ -236,11 +236,13 @@ INSTEAD: dict[str, Callable[..., Any]] = {
     "asfortranarray": asfortranarray,
     "require": require,
     "full": full_array,
+    "kaiser": kaiser,
 }
 """What `lilith.numpy` has in place of NumPy's functions."""
 
 for _name, _function in INSTEAD.items():
-    implements(getattr(np, _name))(_function)  # for like=
+    if _name != "kaiser":  # the others take like=
+        implements(getattr(np, _name))(_function)
 
 # Python functions that make plain arrays of their arguments
 REPLACEMENTS[np.full.__code__] = "np.full_like(x, number), np.broadcast_to(number, shape) or lilith.numpy.full"
