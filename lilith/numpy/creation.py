@@ -222,8 +222,9 @@ def kaiser(M: Any, beta: Any) -> Any:
     if not contains_tracer(beta):
         return np.kaiser(M, beta)
     count = static_int(M, "kaiser", "M")
-    if count == 1:
-        return np.ones_like(beta, shape=(1,))
+    beta = np.astype(beta, np.float64)  # as NumPy does
+    if count <= 1:
+        return np.ones(max(count, 0))
     place = np.arange(count) / ((count - 1) / 2) - 1
     return np.i0(beta * np.sqrt(1 - place * place)) / np.i0(beta)
 
