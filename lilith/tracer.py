@@ -30,8 +30,12 @@ ACCUMULATIONS: dict[Any, Callable[..., Any]] = {}
 FUNCTIONS: dict[Any, Callable[..., Any]] = {}
 """NumPy's functions on tracers, by the function they stand for: `FUNCTIONS[np.sum](x, axis=0)`."""
 
-REPLACEMENTS: dict[CodeType, str] = {}
-"""Functions that make plain arrays of their arguments, by their code: what to call in their place."""
+REPLACEMENTS: dict[CodeType, str | Callable[[FrameType], str | None]] = {}
+"""Functions that make plain arrays of their arguments, by their code: what to call in their place. Where one code
+stands for many functions, a function that finds out from the frame."""
+
+LATE_REPLACEMENTS: list[Callable[[], None]] = []
+"""Called before REPLACEMENTS is read: they add functions of modules that are loaded only by then."""
 
 
 def describe_types(*args: Any) -> str:
@@ -62,10 +66,14 @@ _BRANCH_HINT = (
 
 def _replacement() -> str | None:
     """The hint where a function that has a replacement makes a plain array of a tracer."""
+    for add in LATE_REPLACEMENTS:
+        add()
     frame: FrameType | None = sys._getframe(1)
     while frame is not None:
-        if frame.f_code in REPLACEMENTS:
-            return f"call {REPLACEMENTS[frame.f_code]}, which takes traced arrays"
+        found = REPLACEMENTS.get(frame.f_code)
+        text = found(frame) if callable(found) else found
+        if text is not None:
+            return f"call {text}, which takes traced arrays"
         frame = frame.f_back
     return None
 
