@@ -27,9 +27,9 @@ from lilith.ops import elementwise, factorization, matrix_functions, solving
 from lilith.ops.control import stop_gradient
 from lilith.ops.linalg import adjoint, identity, product, rows
 from lilith.ops.shape import concatenate, part
+from lilith.remedies import LATE_REPLACEMENTS, REPLACEMENTS
 from lilith.source import ArgumentError, ShapeError
 from lilith.trace import contains_tracer, current_trace
-from lilith.tracer import LATE_REPLACEMENTS, REPLACEMENTS
 
 __all__ = [
     "block_diag",

@@ -27,7 +27,7 @@ from lilith.numpy.core import (
     static_int,
 )
 from lilith.numpy.reductions import sum as sum_
-from lilith.numpy.shaping import diagonal, moveaxis, reshaped, squeeze, transposed
+from lilith.numpy.shaping import diagonal, expand_dims, moveaxis, reshaped, squeeze, transposed
 from lilith.numpy.ufunc import resolve
 from lilith.ops import elementwise, linalg
 from lilith.source import ArgumentError, ShapeError
@@ -108,12 +108,17 @@ def _product(ufunc: Any, rule: Callable[[Value, Value], Value]) -> Callable[...,
         inputs, outputs = resolve(ufunc, [v.type for v in values], None if dtype is None else dtype_of(dtype))
         return convert(rule(*[convert(v, d) for v, d in zip(values, inputs, strict=True)]), outputs[0])
 
-    def entry(x: Any, y: Any, dtype: Any = None, **options: Any) -> Tracer:
+    def entry(x: Any, y: Any, dtype: Any = None, axis: Any = -1, keepdims: bool = False, **options: Any) -> Tracer:
         trace = current_trace()
         for option, value in options.items():
             if not is_default(value, {"casting": "same_kind", "order": "K", "subok": True}.get(option)):
                 raise_unsupported(ufunc.__name__, option)
-        return Tracer(apply(x, y, dtype), trace)
+        if ufunc is not np.vecdot:
+            if axis != -1 or keepdims:
+                raise_unsupported(ufunc.__name__, "axis" if axis != -1 else "keepdims")
+            return Tracer(apply(x, y, dtype), trace)
+        z = apply(moveaxis(x, axis, -1), moveaxis(y, axis, -1), dtype) if axis != -1 else apply(x, y, dtype)
+        return Tracer(expand_dims(z, axis) if keepdims else z, trace)
 
     UFUNCS[ufunc] = OPERATORS[ufunc] = entry
     apply.__name__, apply.__doc__ = ufunc.__name__, f"numpy.{ufunc.__name__}."

@@ -1,11 +1,15 @@
 """The primitives, by family. Importing this package fills the registry."""
 
 from lilith.ops import (
+    bessel,
     control,
     conv,
+    cumulative,
     elementwise,
     factorization,
     fft,
+    incomplete_beta,
+    incomplete_gamma,
     indexing,
     linalg,
     matrix_functions,
@@ -19,11 +23,15 @@ from lilith.ops import (
 )
 
 __all__ = [
+    "bessel",
     "control",
     "conv",
+    "cumulative",
     "elementwise",
     "factorization",
     "fft",
+    "incomplete_beta",
+    "incomplete_gamma",
     "indexing",
     "linalg",
     "matrix_functions",

@@ -3,6 +3,7 @@
 from lowering.rules import (
     control,
     conv,
+    cumulative,
     elementwise,
     factorization,
     fft,
@@ -20,6 +21,7 @@ from lowering.rules import (
 __all__ = [
     "control",
     "conv",
+    "cumulative",
     "elementwise",
     "factorization",
     "fft",

@@ -8,6 +8,7 @@ from __future__ import annotations
 from tests.samples import (
     control,
     conv,
+    cumulative,
     elementwise,
     factorization,
     fft,
@@ -28,6 +29,7 @@ __all__ = ["Sample", "samples"]
 FAMILIES = (
     control,
     conv,
+    cumulative,
     elementwise,
     factorization,
     fft,
