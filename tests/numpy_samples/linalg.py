@@ -15,6 +15,7 @@ A, T, W = matrices(F64, (3, 3)), matrices(F64, (4, 3)), matrices(F64, (3, 4))
 B, C = matrices(F64, (2, 3, 3)), matrices(C128, (3, 3))
 H = hermitian(F64, (3, 3))
 FOUR = matrices(F64, (4, 4))
+POINTS = (np.linspace(-1, 2, 6), np.array([0.3, -1, 0.5, 2, 1, 4]), np.array([1.0, 2, 1, 0.5, 1, 1]))
 L = np.linalg
 
 
@@ -47,5 +48,12 @@ ROWS: list[Row] = [
     row("linalg.matrix_power", lambda a: L.matrix_power(a, -2), A),
     row("linalg.norm", lambda a: [L.norm(a, 2), L.norm(a, -2), L.norm(a, "nuc")], T),
     row("linalg.tensorsolve", lambda a, b: L.tensorsolve(a, b), FOUR.reshape(2, 2, 4), FOUR[:2, :2]),
+    row("polyfit", lambda x, y, w: np.polyfit(x, y, 2, w=w, full=True)[:2], *POINTS),
+    row("polyfit", lambda x, y, w: [np.polyfit(x, y, 2, cov=True), np.polyfit(x, y, 1, cov="unscaled", w=w)], *POINTS),
+    row("polyfit", lambda x, y, w: np.polyfit(x, np.stack([y, w], 1), 2, cov=True), *POINTS),
+    row("roots", lambda p: np.roots(p) + 0j, np.array([2.0, 1.0, -3.0, 0.5])),
+    row("poly", lambda z: np.poly(z), np.array([1.0, -2.0, 0.5, 0.3])),
+    row("poly", lambda z: [np.poly(z), np.poly(z[:0])], np.array([1 + 1j, 0.5, -1j])),
+    row("poly", lambda a: np.poly(a) + 0j, C),
     row("linalg.tensorinv", lambda a: L.tensorinv(a), FOUR.reshape(2, 2, 4)),
 ]
