@@ -16,6 +16,7 @@ import numpy as _np
 from lilith.numpy import (  # noqa: F401  their rules enter the tables
     applying,
     assigning,
+    fitting,
     fourier,
     functions,
     histograms,

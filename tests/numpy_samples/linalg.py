@@ -16,6 +16,8 @@ E = np.diag([3.0, 1.0, -2.0]) + 0.2 * (S + S.T)
 Z = A + 1j * RNG.standard_normal((3, 3))
 P = Z @ Z.conj().T + np.eye(3)
 STACK = np.stack([A, A.T + 1])
+FOUR = RNG.standard_normal((4, 4)) + 2 * np.eye(4)
+POINTS = (np.linspace(-1, 2, 6), np.array([0.3, -1, 0.5, 2, 1, 4]), np.array([1.0, 2, 1, 0.5, 1, 1]))
 
 
 def linalg(name: str, function: Callable[..., Any], *arrays: Any, **options: Any) -> Row:
@@ -61,4 +63,18 @@ ROWS = [
     linalg("norm", lambda x: [np.linalg.norm(x, 2), np.linalg.norm(x, -2), np.linalg.norm(x, "nuc")], A),
     linalg("matrix_norm", lambda x: np.linalg.matrix_norm(x, ord=2), STACK),
     linalg("matrix_power", lambda x: np.linalg.matrix_power(x, -2), A),
+    linalg("lstsq", lambda x, y: list(np.linalg.lstsq(x, y)), M.T, T[0].T),
+    linalg("tensorinv", lambda x: np.linalg.tensorinv(x), FOUR.reshape(2, 2, 4)),
+    row("polyfit", lambda x, y, w: np.polyfit(x, y, 2, w=w, full=True)[:2], *POINTS, narrow=False),
+    row(
+        "polyfit",
+        lambda x, y, w: [np.polyfit(x, y, 2, cov=True), np.polyfit(x, y, 1, cov="unscaled", w=w)],
+        *POINTS,
+        narrow=False,
+    ),
+    row("polyfit", lambda x, y, w: np.polyfit(x, np.stack([y, w], 1), 2, cov=True), *POINTS, narrow=False),
+    row("roots", lambda p: np.roots(p) + 0j, np.array([2.0, 1.0, -3.0, 0.5]), narrow=False),
+    row("poly", lambda z: np.poly(z), np.array([1.0, -2.0, 0.5, 0.3])),
+    row("poly", lambda z: [np.poly(z), np.poly(z[:0])], np.array([1 + 1j, 0.5, -1j])),
+    row("poly", lambda a: np.poly(a) + 0j, Z, bfloat16=False, float32=1e-3),
 ]
