@@ -248,3 +248,4 @@ for _name, _function in INSTEAD.items():
 # Python functions that make plain arrays of their arguments
 REPLACEMENTS[np.full.__code__] = "np.full_like(x, number), np.broadcast_to(number, shape) or lilith.numpy.full"
 REPLACEMENTS[np.kaiser.__code__] = "lilith.numpy.kaiser"
+REPLACEMENTS[type(np.r_).__getitem__.__code__] = "np.concatenate([x, y]), or np.column_stack for np.c_"

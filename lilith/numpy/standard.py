@@ -21,19 +21,6 @@ STATIC = (
 """Functions whose arguments are static, or that are made of others: NumPy's own work while a function is traced."""
 
 
-def _frequencies(function: Any) -> Any:
-    def rule(n: int, /, *args: Any, d: Any = 1.0, dtype: Any = None, device: Any = None) -> Any:
-        if len(args) > 1:
-            raise ArgumentError(f"fft.{function.__name__}: takes n and d, got {1 + len(args)} arguments", hint="d=...")
-        check_device(device, f"fft.{function.__name__}")
-        y = function(n, args[0] if args else d)
-        return y if dtype is None else y.astype(dtype)
-
-    rule.__name__ = function.__name__
-    rule.__doc__ = f"numpy.fft.{function.__name__} with the standard's `dtype`."
-    return rule
-
-
 class Namespace:
     """A namespace in which some names are replaced.
 
@@ -129,13 +116,7 @@ class Information:
 NAMES: dict[str, Any] = {
     "__array_api_version__": "2024.12",
     "__array_namespace_info__": Information,
-    "fft": Namespace(
-        "lilith.numpy.fft",
-        np.fft,
-        {"fftfreq": _frequencies(np.fft.fftfreq), "rfftfreq": _frequencies(np.fft.rfftfreq)},
-    ),
     "finfo": finfo,
     "iinfo": iinfo,
-    "linalg": Namespace("lilith.numpy.linalg", np.linalg, {}),
 }
 """What `lilith.numpy` has under these names, in place of NumPy's."""
