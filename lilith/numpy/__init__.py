@@ -16,10 +16,13 @@ import numpy as _np
 from lilith.numpy import (  # noqa: F401  their rules enter the tables
     applying,
     assigning,
+    fft,
+    fitting,
     fourier,
     functions,
     histograms,
     inquiries,
+    linalg,
     methods,
     norms,
     polynomials,
@@ -39,6 +42,8 @@ from lilith.tracer import UFUNCS as _UFUNCS
 
 _ASSIGNING = "argwhere copyto fill_diagonal flatnonzero nonzero place put put_along_axis putmask".split()
 _OURS: dict[str, Any] = {
+    "fft": fft,
+    "linalg": linalg,
     **_INSTEAD,
     **_standard.NAMES,
     "argsort": sorting.argsort_array,
