@@ -38,7 +38,8 @@ KEYS: dict[str, list[Any]] = {
     "one array": [
         [0, 1], K[[1, 0, 0],], A([[0, 1], [1, 1]]), K[:, [2, 0]], K[..., [4, 4, 0]], K[:, ::-1, [3, 0, 3]],
         K[1, [0, 2]], K[:, 1, [0, 2]], K[0:1, 1, [0, 2]], K[0, :, [0, 2]], ([],), K[:, A([], int)], A([0, 1], "u1"),
-        A([-1, -2], "i1"), K[..., A([[-1], [2]])], K[None, [1, 0], None], (range(2),), ((0, 1),),
+        A([-1, -2], "i1"), K[..., A([[-1], [2]])],
+        range(1), A([1, 0], "u8"), K[None, [1, 0], None], (range(2),), ((0, 1),),
     ],
     "several arrays": [
         K[[0, 1], [2, 0]], K[[0, 1, 1], :, [0, 3, 2]], K[:, [0, 1], [3, 2]], K[:, [0, 1], :, [3, 2]],
@@ -65,6 +66,17 @@ KEYS: dict[str, list[Any]] = {
 def test_keys(kind: str) -> None:
     for key in KEYS[kind]:
         check(X, key)
+
+
+def test_long_axes() -> None:
+    """Indices of a dtype in which the size does not fit; many, regular and not."""
+    x = np.arange(1000.0)
+    numbers = np.arange(3000)
+    listed = [A([-1, 100, -128], "i1"), A([255, 3], "u1"), numbers[::-1] % 1000, numbers * 7 % 1000, x % 3 == 0]
+    value, g = lilith.grad(lambda t: sum([np.sum(t[key] ** 2) for key in listed]), x)
+    places = np.concatenate([np.arange(1000)[key] for key in listed])
+    assert value == pytest.approx(np.sum(places.astype(float) ** 2), rel=1e-12)
+    np.testing.assert_array_equal(g[0], 2 * x * np.bincount(places, minlength=1000))
 
 
 @st.composite
