@@ -196,6 +196,9 @@ def test_searchsorted() -> None:
                 agrees(lambda a, v, side=side: np.searchsorted(a, v, side=side), line, v)
         agrees(lambda v, a=a: np.searchsorted(a, v), v.reshape(3, 11))
         agrees(lambda a: np.searchsorted(a, 3), a)
+    z = np.sort(np.append(RNG.integers(0, 3, 20) + 1j * RNG.integers(0, 3, 20), [1 + np.nan * 1j, np.nan]))
+    for side in ("left", "right"):
+        agrees(lambda z, v, side=side: np.searchsorted(z, v, side=side), z, np.append(z, [5, 0.5 + 1j, -1]))
     order = RNG.permutation(40)
     agrees(lambda a, s: np.searchsorted(a, 0.3, sorter=s), np.sort(RNG.random(40))[np.argsort(order)], order)
     agrees(lambda a: np.searchsorted(a, 5), np.arange(10, dtype="u8"))
