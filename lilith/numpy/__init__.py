@@ -5,7 +5,8 @@ Importing it fills the tables that NumPy's own functions look up when they meet 
 `full` ...); those to which the Python Array API standard, version 2024.12, gives another signature (`sort`, `take`);
 those that change an array in place, which return the new array here (`put`, `put_along_axis`, `place`, `putmask`,
 `copyto`, `fill_diagonal`); and those whose result has as many elements as the values say, which take the number as
-`size` (`nonzero`, `flatnonzero`, `argwhere`). What is not named here is NumPy's, `linalg` and `fft` included.
+`size` (`nonzero`, `flatnonzero`, `argwhere`) or `length` (`bincount`). What is not named here is NumPy's, `linalg`
+and `fft` included.
 """
 
 import difflib as _difflib
