@@ -13,8 +13,8 @@ FILES = sorted(p for package in ("lilith", "lowering") for p in (ROOT / package)
 # from the ground up: a module may import from its own level and from those before it
 LEVELS = [
     {"lilith.ir"},
-    {"lilith.source", "lilith.config"},
-    {"lilith.tracer", "lilith.tree"},
+    {"lilith.source", "lilith.config", "lilith.remedies"},
+    {"lilith.tracer", "lilith.tree", "lilith.guards"},
     {"lilith.trace", "lilith.captures", "lilith.randomness"},
     {"lilith.ops"},
     {"lilith.transform"},
@@ -26,6 +26,7 @@ LEVELS = [
     {"lilith.callpath", "lilith.explain", "lilith.interpreted", "lilith.dump"},
     {"lilith.program"},
     {"lilith.executable"},
+    {"lilith.paths", "lilith.cache"},
     {"lilith.compile"},
     {"lilith.files"},
     {"lilith.api"},

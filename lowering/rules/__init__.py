@@ -3,6 +3,7 @@
 from lowering.rules import (
     control,
     conv,
+    cumulative,
     elementwise,
     factorization,
     fft,
@@ -11,6 +12,7 @@ from lowering.rules import (
     random,
     reduction,
     shape,
+    solving,
     sorting,
     special,
 )
@@ -18,6 +20,7 @@ from lowering.rules import (
 __all__ = [
     "control",
     "conv",
+    "cumulative",
     "elementwise",
     "factorization",
     "fft",
@@ -26,6 +29,7 @@ __all__ = [
     "random",
     "reduction",
     "shape",
+    "solving",
     "sorting",
     "special",
 ]

@@ -8,6 +8,7 @@ from __future__ import annotations
 from tests.samples import (
     control,
     conv,
+    cumulative,
     elementwise,
     factorization,
     fft,
@@ -16,6 +17,7 @@ from tests.samples import (
     random,
     reduction,
     shape,
+    solving,
     sorting,
     special,
 )
@@ -26,6 +28,7 @@ __all__ = ["Sample", "samples"]
 FAMILIES = (
     control,
     conv,
+    cumulative,
     elementwise,
     factorization,
     fft,
@@ -34,6 +37,7 @@ FAMILIES = (
     random,
     reduction,
     shape,
+    solving,
     sorting,
     special,
 )
