@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-import functools
 import math
 from collections.abc import Callable
 from typing import Any, TypeVar
@@ -22,12 +21,12 @@ from lilith.numpy.core import (
     shape_argument,
     static_int,
     type_of,
-    wrap,
 )
+from lilith.numpy.eager import array_function
 from lilith.ops import elementwise, shape
 from lilith.ops.random import UINT32, threefry
 from lilith.source import ArgumentError, DtypeError, ShapeError
-from lilith.trace import Trace, contains_tracer, current_trace
+from lilith.trace import contains_tracer
 
 Rule = TypeVar("Rule", bound=Callable[..., Any])
 Shape = tuple[int, ...]
@@ -39,30 +38,8 @@ _SPLIT = 0x80000000
 _FOLD_IN = 0xC0000000
 
 
-def sampler(rule: Rule) -> Rule:
-    """Decorator: a rule over Values becomes a function of arrays.
-
-    With a tracer among its arguments it is recorded. Without, it is computed at once, in NumPy, to the same bits.
-    """
-
-    @functools.wraps(rule)
-    def call(*args: Any, **kwargs: Any) -> Any:
-        if contains_tracer([*args, *kwargs.values()]):
-            current_trace()
-            return wrap(rule(*args, **kwargs))
-        with Trace(f"random.{rule.__name__}") as trace:
-            trace.concrete = {}
-            return _plain(trace.concrete, rule(*args, **kwargs))
-
-    return call  # type: ignore[return-value]
-
-
-def _plain(concrete: dict[Value, np.ndarray], y: Any) -> Any:
-    """Results as NumPy arrays that the caller may write to; scalars as NumPy scalars."""
-    if isinstance(y, tuple):
-        return tuple([_plain(concrete, item) for item in y])
-    array = concrete[y]
-    return array[()] if array.ndim == 0 else array if array.flags.writeable else array.copy()
+sampler = array_function
+"""Decorator: a rule over Values becomes a function of arrays; plain ones are computed at once, to the same bits."""
 
 
 def key(seed: Any) -> Any:
