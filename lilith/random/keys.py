@@ -38,10 +38,6 @@ _SPLIT = 0x80000000
 _FOLD_IN = 0xC0000000
 
 
-sampler = array_function
-"""Decorator: a rule over Values becomes a function of arrays; plain ones are computed at once, to the same bits."""
-
-
 def key(seed: Any) -> Any:
     """The key of a seed: an array of its upper and lower 32 bits.
 
@@ -60,7 +56,7 @@ def key(seed: Any) -> Any:
     return np.array([number >> 32, number & 0xFFFFFFFF], UINT32)
 
 
-@sampler
+@array_function
 def _traced_key(seed: Any) -> Value:
     return _stacked(*_halves(_integer("key", "the seed", seed)))
 
@@ -112,7 +108,7 @@ def split_key(name: str, key: Any, n: int) -> list[Value]:
     return [shape.reshape(shape.part(keys, 0, i, i + 1), shape=(2,)) for i in range(n)]
 
 
-@sampler
+@array_function
 def split(key: Any, n: int | Shape = 2) -> Value:
     """n new keys, an array of shape (n, 2), or (*n, 2) for a tuple n: `a, b = split(key)`.
 
@@ -126,7 +122,7 @@ def split(key: Any, n: int | Shape = 2) -> Value:
     return _stacked(*_block(words_of("split", key), full(_SPLIT, sizes, UINT32), lower))
 
 
-@sampler
+@array_function
 def fold_in(key: Any, data: Any) -> Value:
     """A new key for each integer: `fold_in(key, step)` in a loop.
 
@@ -165,7 +161,7 @@ def random_bits(name: str, key: Any, sizes: Shape, width: int) -> Value:
     return elementwise.logical_or(elementwise.shift_left(above, fill_like(above, 32)), convert(second, UINT64))
 
 
-@sampler
+@array_function
 def bits(key: Any, shape: int | Shape = (), dtype: Any = np.uint32) -> Value:
     """Random integers, every bit 0 or 1 with the same probability.
 
