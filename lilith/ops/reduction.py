@@ -19,14 +19,11 @@ from lilith.ops.elementwise import (
     NUMBER,
     ORDERED,
     check_kind,
-    convert,
-    div,
-    gt,
-    logical_not,
-    lt,
+    check_same,
     mul,
+    repeat_leading,
     scale,
-    select,
+    scale_cotangent,
 )
 from lilith.ops.shape import (
     broadcast_in_dim,
@@ -126,19 +123,53 @@ def _reduce_prod_rule(g: Value, y: Value, x: Value, *, axes: Axes) -> Value:
 # ---- sums, products, extrema ----------------------------------------------------------------------------------------
 
 
-def _extremum_rule(beaten: Primitive) -> Callable[..., Value]:
-    """x̄ = ȳ / m where x is one of m extrema: ties share evenly; where one is NaN, all of them do.
+def _extremum_cotangent_type(g: TensorType, y: TensorType, x: TensorType, *, axes: Axes, largest: bool) -> TensorType:
+    check_kind("extremum_cotangent", ORDERED, x)
+    check_axes("extremum_cotangent", x, axes)
+    both = check_same("extremum_cotangent", g, y, x.with_shape(g.shape))
+    if both.shape != tuple([x.shape[axis] for axis in kept_axes(x.ndim, axes)]):
+        raise ShapeError(f"extremum_cotangent: {g} is not {x} without axes {axes}", hint="one number per extremum")
+    return x.strong
 
-    `beaten(x, y)` compares an element with the extremum: `lt` for max. It is one comparison, NaN included.
-    """
 
+def _extremum_cotangent_eval(g: np.ndarray, y: np.ndarray, x: np.ndarray, axes: Axes, largest: bool) -> np.ndarray:
+    g, y = np.expand_dims(g, axes), np.expand_dims(y, axes)
+    chosen = ~(x < y) if largest else ~(x > y)
+    count = np.sum(chosen, axis=axes, keepdims=True)
+    return np.where(chosen, (g / count).astype(x.dtype), x.dtype.type(0))
+
+
+def _extremum_cotangent_rule(h: Value, z: Value, g: Value, y: Value, x: Value, *, axes: Axes, largest: bool) -> Value:
+    """ḡ = the sum of z̄ over the extrema, divided by their number: z is linear in g, which elements share is fixed."""
+    share = extremum_cotangent(fill_like(g, 1), y, x, axes=axes, largest=largest)
+    return reduce_sum(scale_cotangent(share, h), axes=axes)
+
+
+def _extremum_cotangent_batch(
+    batched: tuple[bool, ...], g: Value, y: Value, x: Value, *, axes: Axes, largest: bool
+) -> Value:
+    size = next(v.shape[0] for v, known in zip((g, y, x), batched, strict=True) if known)
+    whole = [v if known else repeat_leading(v, size) for v, known in zip((g, y, x), batched, strict=True)]
+    return extremum_cotangent(*whole, axes=shifted(axes), largest=largest)
+
+
+extremum_cotangent: Primitive = Primitive(
+    "extremum_cotangent",
+    type=_extremum_cotangent_type,
+    eval=_extremum_cotangent_eval,
+    vjp=per_operand(_extremum_cotangent_rule, None, None),
+    batch=_extremum_cotangent_batch,
+    masks=True,
+)
+"""z = g / m at the m elements of x that are its extremum y over the axes, 0 elsewhere: the cotangent of max and min.
+
+Ties share evenly; where one element is NaN, all of them do.
+"""
+
+
+def _extremum_rule(largest: bool) -> Callable[..., Value]:
     def rule(g: Value, y: Value, x: Value, *, axes: Axes) -> Value:
-        if not axes:
-            return g
-        other = beaten(x, _repeat(y, x.shape, axes))
-        count = reduce_sum(convert(logical_not(other), dtype=x.dtype), axes=axes)
-        share = _repeat(div(g, count), x.shape, axes)
-        return select(other, fill_like(share, 0), share)
+        return extremum_cotangent(g, y, x, axes=axes, largest=largest) if axes else g
 
     return rule
 
@@ -151,10 +182,10 @@ reduce_sum = reduction(
 )
 reduce_prod = reduction("reduce_prod", NUMBER, lambda x, axes: np.prod(x, axis=axes, dtype=x.dtype), _reduce_prod_rule)
 reduce_max = reduction(
-    "reduce_max", ORDERED, lambda x, axes: np.max(x, axis=axes), _extremum_rule(lt), empty=False, masks=True
+    "reduce_max", ORDERED, lambda x, axes: np.max(x, axis=axes), _extremum_rule(True), empty=False, masks=True
 )
 reduce_min = reduction(
-    "reduce_min", ORDERED, lambda x, axes: np.min(x, axis=axes), _extremum_rule(gt), empty=False, masks=True
+    "reduce_min", ORDERED, lambda x, axes: np.min(x, axis=axes), _extremum_rule(False), empty=False, masks=True
 )
 reduce_and = reduction("reduce_and", BITS, lambda x, axes: np.bitwise_and.reduce(x, axis=axes), ZERO)
 reduce_or = reduction("reduce_or", BITS, lambda x, axes: np.bitwise_or.reduce(x, axis=axes), ZERO)
