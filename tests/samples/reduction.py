@@ -25,6 +25,9 @@ def samples() -> dict[str, list[Sample]]:
         out[name] += [sample(values(d), axes=(0,)) for d in (F32, C128, I32, I64, U8)]
     zeros = [np.array([2.0, 0.0, 3.0]), np.array([0.0, 2.0, 0.0, 1.5, 3.0]), np.zeros(3), values(F64, (7,))]
     out["reduce_prod"] += [sample(x, axes=(0,)) for x in zeros]
+    rows = values(F64, (5, 70), 0.5, 1.5)
+    rows[1, ::3] = rows[3, ::6] = 0.0
+    out["reduce_prod"] += [sample(rows, axes=(0,)), sample(rows.reshape(1, 5, 70), axes=(0, 1))]
     special = [sample(x[:n], axes=(0,), smooth=False) for x in specials() for n in (3, 8)]
     ties = [sample(np.array([[1.0, 2.0, 2.0], [3.0, 3.0, 3.0]]), axes=(1,), smooth=False)]
     for name in ("reduce_max", "reduce_min"):
