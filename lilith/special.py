@@ -1,4 +1,7 @@
-"""scipy.special's functions for traced arrays and NumPy arrays alike, and stable softmax and logsumexp."""
+"""scipy.special's functions for traced arrays and NumPy arrays alike.
+
+Ufuncs are SciPy's own, which work on traced arrays; SciPy's Python functions are replaced.
+"""
 
 from __future__ import annotations
 
@@ -9,23 +12,49 @@ import numpy as np
 import scipy.special
 
 from lilith.ir.graph import Value, fill_like
-from lilith.numpy import reductions, ufuncs
-from lilith.numpy.core import floating, lift, normalize_axes, unify, wrap
+from lilith.numpy import reductions, scipy_ufuncs, ufuncs
+from lilith.numpy.core import floating, lift, normalize_axes, static_int, unify, wrap
 from lilith.numpy.shaping import squeeze
 from lilith.ops import elementwise
+from lilith.ops import special as primitives
 from lilith.ops.control import stop_gradient
 from lilith.trace import contains_tracer, current_trace
 from lilith.tracer import REPLACEMENTS
 
+beta = scipy.special.beta
+betainc = scipy.special.betainc
+betaincc = scipy.special.betaincc
+betaln = scipy.special.betaln
+digamma = scipy.special.digamma
+entr = scipy.special.entr
 erf = scipy.special.erf
 erfc = scipy.special.erfc
-gammaln = scipy.special.gammaln
-digamma = scipy.special.digamma
+erfcinv = scipy.special.erfcinv
+erfcx = scipy.special.erfcx
+erfinv = scipy.special.erfinv
+exp10 = scipy.special.exp10
+exp2 = scipy.special.exp2
 expit = scipy.special.expit
+expm1 = scipy.special.expm1
+gamma = scipy.special.gamma
+gammainc = scipy.special.gammainc
+gammaincc = scipy.special.gammaincc
+gammaln = scipy.special.gammaln
+i0 = scipy.special.i0
+i0e = scipy.special.i0e
+i1 = scipy.special.i1
+i1e = scipy.special.i1e
+kl_div = scipy.special.kl_div
+log1p = scipy.special.log1p
+log_expit = scipy.special.log_expit
+log_ndtr = scipy.special.log_ndtr
 logit = scipy.special.logit
-xlogy = scipy.special.xlogy
+ndtr = scipy.special.ndtr
+ndtri = scipy.special.ndtri
+psi = scipy.special.psi
+rel_entr = scipy.special.rel_entr
 xlog1py = scipy.special.xlog1py
-entr = scipy.special.entr
+xlogy = scipy.special.xlogy
 
 
 def _finite_maximum(x: Value, axis: Any) -> Value:
@@ -86,6 +115,67 @@ def log_softmax(x: Any, axis: Any = None) -> Any:
     return wrap(ufuncs.subtract(shifted, elementwise.log(total)))
 
 
-for _function in (logsumexp, softmax, log_softmax):
+def polygamma(n: Any, x: Any) -> Any:
+    """The n-th derivative of digamma, n = 0, 1, 2, ...
+
+    >>> polygamma(1, 1.0)
+    np.float64(1.6449340668482266)
+    """
+    if not contains_tracer(n) and not contains_tracer(x):
+        return scipy.special.polygamma(n, x)[()]
+    current_trace()
+    v, order = map(floating, unify("polygamma", x, n))
+    zero = elementwise.eq(order, fill_like(order, 0))
+    if type(n) is int:
+        return wrap(primitives.polygamma(order, v) if n else primitives.digamma(v))
+    safe = elementwise.select(zero, fill_like(order, 1), order)
+    return wrap(elementwise.select(zero, primitives.digamma(v), primitives.polygamma(stop_gradient(safe), v)))
+
+
+def zeta(x: Any, q: Any = 1.0) -> Any:
+    """Σ (q + k)⁻ˣ over k = 0, 1, 2, ...: Riemann's zeta function for q = 1; x > 1, NaN below. Differentiable in both.
+
+    >>> zeta(2.0)
+    np.float64(1.6449340668482266)
+    """
+    if not contains_tracer(x) and not contains_tracer(q):
+        return scipy.special.zeta(x, q)
+    current_trace()
+    return wrap(primitives.zeta(*map(floating, unify("zeta", x, q))))
+
+
+def multigammaln(a: Any, d: int) -> Any:
+    """The logarithm of the multivariate gamma function: log(π) d (d - 1) / 4 + Σ log Γ(a - j / 2) over j < d.
+
+    >>> multigammaln(3.0, 1)
+    np.float64(0.6931471805599453)
+    """
+    count = static_int(d, "multigammaln", "d")
+    if not contains_tracer(a):
+        return scipy.special.multigammaln(a, count)
+    current_trace()
+    v = floating(lift(a))
+    y = fill_like(v, count * (count - 1) / 4 * np.log(np.pi))
+    for j in range(count):
+        y = y + primitives.lgamma(v - j / 2)
+    return wrap(y)
+
+
+def factorial(n: Any) -> Any:
+    """n! = Γ(n + 1), 0 below 0.
+
+    >>> factorial(5)
+    np.float64(120.0)
+    """
+    if not contains_tracer(n):
+        return scipy.special.factorial(n)
+    current_trace()
+    v = floating(lift(n))
+    negative = elementwise.lt(v, fill_like(v, 0))
+    y = ufuncs.add(elementwise.select(negative, fill_like(v, 0), v), 1)
+    return wrap(elementwise.select(negative, fill_like(v, 0), scipy_ufuncs.gamma(y)))
+
+
+for _function in (logsumexp, softmax, log_softmax, polygamma, zeta, multigammaln, factorial):
     # SciPy's are Python functions that make plain arrays of their arguments
     REPLACEMENTS[getattr(scipy.special, _function.__name__).__code__] = f"lilith.special.{_function.__name__}"

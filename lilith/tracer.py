@@ -3,17 +3,17 @@
 from __future__ import annotations
 
 import difflib
-import sys
 from collections.abc import Callable, Iterator
 from numbers import Number
-from types import CodeType, FrameType
 from typing import Any, NoReturn
 
 import numpy as np
 
 from lilith.ir.graph import Value
 from lilith.ir.type import dtype_name
-from lilith.source import DtypeError, ShapeError, TraceError, UnsupportedError
+from lilith.remedies import REPLACEMENTS as REPLACEMENTS
+from lilith.remedies import replacement, table_hint, unsupported
+from lilith.source import ArgumentError, DtypeError, ShapeError, TraceError, UnsupportedError
 
 UFUNCS: dict[Any, Callable[..., Any]] = {}
 """NumPy and SciPy ufuncs on tracers: `UFUNCS[np.add](x, y)`."""
@@ -30,9 +30,6 @@ ACCUMULATIONS: dict[Any, Callable[..., Any]] = {}
 FUNCTIONS: dict[Any, Callable[..., Any]] = {}
 """NumPy's functions on tracers, by the function they stand for: `FUNCTIONS[np.sum](x, axis=0)`."""
 
-REPLACEMENTS: dict[CodeType, str] = {}
-"""Functions that make plain arrays of their arguments, by their code: what to call in their place."""
-
 
 def describe_types(*args: Any) -> str:
     """The types of arguments for an error text: `f32[3] and int`."""
@@ -47,27 +44,18 @@ def describe_types(*args: Any) -> str:
     return " and ".join(names)
 
 
+def _unknown(tracer: Tracer, what: str, hint: str) -> TraceError:
+    return TraceError(
+        f"{what} of a traced array ({tracer.value.type}): its value is not known here", hint=hint, tracers=(tracer,)
+    )
+
+
 def _no_value(tracer: Tracer, what: str, hint: str) -> NoReturn:
     raise TraceError(
         f"{what} of a traced array ({tracer.value.type}): its value is not known while tracing",
         hint=hint,
         tracers=(tracer,),
     )
-
-
-_BRANCH_HINT = (
-    "choose with np.where(condition, a, b); a Python branch can depend on shapes, ints and other static values"
-)
-
-
-def _replacement() -> str | None:
-    """The hint where a function that has a replacement makes a plain array of a tracer."""
-    frame: FrameType | None = sys._getframe(1)
-    while frame is not None:
-        if frame.f_code in REPLACEMENTS:
-            return f"call {REPLACEMENTS[frame.f_code]}, which takes traced arrays"
-        frame = frame.f_back
-    return None
 
 
 def _equality(symbol: str, name: str, ufunc: Any) -> Callable[..., Any]:
@@ -158,9 +146,26 @@ class Tracer:
         """Where a NumPy array would be, for code written for the Array API standard."""
         return "cpu"
 
+    def to_device(self, device: Any, /, *, stream: Any = None) -> Tracer:
+        """This array: while the function is traced, arrays have one device, as NumPy's have."""
+        if device != "cpu" or stream is not None:
+            raise ArgumentError(
+                f"to_device({device!r}) of a traced array ({self.value.type}): the whole program runs on one device",
+                hint="pass jax.Arrays that lie on the device you want to the traced function",
+            )
+        return self
+
+    def __dlpack__(
+        self, *, stream: Any = None, max_version: Any = None, dl_device: Any = None, copy: Any = None
+    ) -> NoReturn:
+        _no_value(self, "__dlpack__()", "return the array from the function to get its memory")
+
+    def __dlpack_device__(self) -> tuple[int, int]:
+        return (1, 0)  # the CPU
+
     def __repr__(self) -> str:
-        if self.recorder.concrete is not None and self.value in self.recorder.concrete:
-            return f"Tracer({self.value.type}, value={self.recorder.concrete[self.value]})"
+        if self.recorder.interpreted:
+            return f"Tracer({self.value.type}, value={self.recorder.known(self.value)})"
         return f"Tracer({self.value.type})"
 
     def __format__(self, spec: str) -> str:
@@ -186,13 +191,24 @@ class Tracer:
                 f"the truth value of an array with {self.size} elements ({self.value.type}) is ambiguous",
                 hint="use np.any(x) or np.all(x) to get one, and np.where(condition, a, b) to choose by it",
             )
-        return _no_value(self, "the truth value", _BRANCH_HINT)
+        return bool(self._decide(False, "the truth value"))
 
     def __int__(self) -> int:
-        return _no_value(self, "int()", "use x.astype(int), or pass the number as a Python int: it is static then")
+        return self._decide(True, "int()")
 
     def __index__(self) -> int:
-        return _no_value(self, "an index or a length", "pass the number as a Python int: it is static then")
+        if self.dtype.kind not in "biu":
+            raise DtypeError(
+                f"a traced array ({self.value.type}) cannot be an index or a length",
+                hint="convert it with int(x), or pass the number as a Python int: it is static then",
+            )
+        return self._decide(True, "an index or a length", table_hint())
+
+    def _decide(self, integer: bool, what: str, remedy: str | None = None) -> int:
+        """The value that Python code decides by, which becomes a guard of the trace."""
+        if self.size != 1:
+            raise ShapeError(f"{what} of {self.value.type}, which has not one element", hint=remedy or "index it: x[0]")
+        return self.recorder.decide(self, integer, lambda hint: _unknown(self, what, remedy or hint))
 
     def __float__(self) -> float:
         return _no_value(
@@ -203,7 +219,9 @@ class Tracer:
         return _no_value(self, "complex()", "use NumPy functions; x.astype(complex) converts")
 
     def item(self, *args: Any) -> Any:
-        """An error: the value is not known while tracing."""
+        """The Python bool or int of an array with one; an error for floats, whose value is not known while tracing."""
+        if not args and self.size == 1 and self.dtype.kind in "biu":
+            return bool(self) if self.dtype.kind == "b" else int(self)
         return _no_value(self, "item()", "keep the array: arithmetic works on it; return it to get its value")
 
     def tolist(self) -> Any:
@@ -217,16 +235,18 @@ class Tracer:
     def __array__(self, dtype: Any = None, copy: Any = None) -> np.ndarray:
         raise TraceError(
             f"a traced array ({self.value.type}) cannot become a plain ndarray",
-            hint=_replacement()
+            hint=replacement()
+            or table_hint()
             or "np.stack([x, y]) instead of np.array([x, y]), also inside np.sum([x, y]); "
-            "np.sin(x) instead of math.sin(x); np.stack or np.concatenate of the parts instead of a[i] = x",
+            "lilith.numpy.asarray(x) instead of np.asarray(x); np.sin(x) instead of math.sin(x); "
+            "np.stack or np.concatenate of the parts instead of a[i] = x",
             tracers=(self,),
         )
 
     def __setitem__(self, key: Any, item: Any) -> None:
         raise TraceError(
             f"item assignment on a traced array ({self.value.type})",
-            hint="build a new array: np.where(mask, new, x), or np.concatenate of the parts",
+            hint="build a new array: np.where(mask, new, x), lilith.numpy.put(x, i, new), np.concatenate of parts",
         )
 
     def sort(self, *args: Any, **kwargs: Any) -> None:
@@ -265,6 +285,14 @@ class Tracer:
             x, y = inputs
             column = FUNCTIONS[np.reshape](x, np.shape(x) + (1,) * np.ndim(y))
             return call_rule(UFUNCS.get(ufunc), ufunc, (column, y), kwargs)
+        if method == "reduceat":
+            return call_rule(FUNCTIONS["reduceat"], ufunc, (ufunc, *inputs), kwargs)
+        if method == "at":
+            raise UnsupportedError(
+                f"np.{ufunc.__name__}.at of traced arrays: it changes an array in place",
+                hint="np.bincount(i, weights=x) adds up; lilith.numpy.put_along_axis writes at other places",
+                tracers=tracers_in(*inputs),
+            )
         table = {"reduce": REDUCTIONS, "accumulate": ACCUMULATIONS}.get(method)
         if table is None or ufunc not in table:
             raise UnsupportedError(
@@ -373,37 +401,11 @@ def call_rule(handler: Callable[..., Any] | None, function: Any, args: tuple, kw
     """A function's rule; where it has none or refuses, the error says which arrays were involved."""
     try:
         if handler is None:
-            unsupported(function)
+            unsupported(function, [*FUNCTIONS, *UFUNCS])
         return handler(*args, **kwargs)
     except UnsupportedError as error:
         error.tracers = error.tracers or tuple(tracers_in(*args, *kwargs.values()))
         raise
-
-
-def unsupported(function: Any) -> NoReturn:
-    """Raise the error for a NumPy function that has no rule here, naming those with a near name."""
-    name = getattr(function, "__name__", str(function))
-    module = getattr(function, "__module__", None) or "numpy"
-    known = [_written(f) for f in [*FUNCTIONS, *UFUNCS] if callable(f)]
-    near = _near(name, [full for full in known if full.rpartition(".")[0] == module.replace("numpy", "np")])
-    near = near or _near(name, known)
-    hint = f"near names that work: {', '.join(near)}" if near else "lilith.numpy.supported() names those that work"
-    hint = _replacement() or hint
-    raise UnsupportedError(f"{module}.{name} is not supported on traced arrays", hint=hint)
-
-
-def _written(function: Any) -> str:
-    """How a user writes a NumPy or SciPy function: np.sum, np.linalg.norm, scipy.special.erf."""
-    name, module = function.__name__, getattr(function, "__module__", None) or "numpy"
-    if isinstance(function, np.ufunc):
-        module = "numpy" if getattr(np, name, None) is function else "scipy.special"
-    return f"{module.replace('numpy', 'np')}.{name}"
-
-
-def _near(name: str, known: list[str]) -> list[str]:
-    """Up to three of the known names whose last part is close to a name."""
-    by_name = {full.rpartition(".")[2]: full for full in reversed(known)}
-    return [by_name[n] for n in difflib.get_close_matches(name, by_name, 3, cutoff=0.75)]
 
 
 def _operators() -> None:
@@ -466,7 +468,7 @@ def _methods() -> None:
         return call
 
     for name in (
-        "all any argmax argmin argpartition argsort choose clip compress cumprod cumsum diagonal dot max mean min "
+        "all any argmax argmin argpartition argsort choose clip cumprod cumsum diagonal dot max mean min "
         "nonzero partition prod put ravel repeat round searchsorted squeeze std sum swapaxes take trace var"
     ).split():
         setattr(Tracer, name, method(getattr(np, name)))
@@ -509,6 +511,11 @@ def _copy(self: Tracer, order: str = "C") -> Tracer:
     return self
 
 
+def _compress(self: Tracer, condition: Any, axis: Any = None) -> Tracer:
+    """numpy.compress of this array with a known mask."""
+    return call_rule(FUNCTIONS.get(np.compress), np.compress, (condition, self, axis), {})
+
+
 def _flatten(self: Tracer, order: str = "C") -> Tracer:
     """numpy.ravel of this array."""
     return FUNCTIONS[np.ravel](self, order=order)
@@ -516,4 +523,4 @@ def _flatten(self: Tracer, order: str = "C") -> Tracer:
 
 Tracer.reshape, Tracer.transpose, Tracer.astype = _reshape, _transpose, _astype  # type: ignore[attr-defined]
 Tracer.conj, Tracer.conjugate = _conjugate, _conjugate  # type: ignore[attr-defined]
-Tracer.copy, Tracer.flatten = _copy, _flatten  # type: ignore[attr-defined]
+Tracer.copy, Tracer.flatten, Tracer.compress = _copy, _flatten, _compress  # type: ignore[attr-defined]

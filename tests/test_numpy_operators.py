@@ -11,7 +11,6 @@ import pytest
 from lilith.source import DtypeError, LilithError, UnsupportedError
 from tests.agreement import (
     BF16,
-    RNG,
     J,
     K,
     M,
@@ -157,10 +156,3 @@ def test_index_out_of_bounds(key: Any) -> None:
 
 def test_iteration_ends() -> None:
     assert len(list(traced(lambda x: list(x), V)[1])) == 4
-
-
-def test_indexing_with_a_tracer() -> None:
-    with pytest.raises(UnsupportedError, match="known while tracing"):
-        traced(lambda x: x[x > 0], V)
-    with pytest.raises(UnsupportedError, match="scattered"):
-        traced(lambda x: x[RNG.permutation(100)], np.arange(100.0))

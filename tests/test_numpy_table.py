@@ -16,12 +16,13 @@ import pytest
 import lilith
 from lilith.ir import Graph
 from lilith.ir.interpret import interpret
+from lilith.numpy.refused import NOT_MEANINGFUL
 from lilith.transform.reverse import reverse
 from lilith.transform.simplify import simplify
 from tests.agreement import BF16, agrees, evaluate, leaves, traced
 from tests.compiled import run_xla, together
 from tests.numpy_samples import SUBJECTS, Row
-from tests.numpy_samples.names import ARRAY_API, NOT_MEANINGFUL, PENDING, numpy_names, value_of
+from tests.numpy_samples.names import ARRAY_API, PENDING, numpy_names, value_of
 
 ROWS = [(subject, i, row) for subject, rows in SUBJECTS.items() for i, row in enumerate(rows)]
 CASES = [pytest.param(row, id=f"{subject}-{i}-{row.name}") for subject, i, row in ROWS]

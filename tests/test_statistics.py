@@ -8,9 +8,9 @@ import pytest
 from hypothesis import strategies as st
 
 import lilith
-from lilith.source import ArgumentError, DtypeError, ShapeError
-from lilith.testing import check_grads
-from tests.agreement import RNG, M, T, agrees, check_gradient, evaluate
+import lilith.numpy as lnp
+from lilith.source import ArgumentError, DtypeError, ShapeError, UnsupportedError
+from tests.agreement import RNG, M, T, agrees, check_derivatives, check_gradient, evaluate
 
 METHODS = [
     "inverted_cdf", "averaged_inverted_cdf", "closest_observation", "interpolated_inverted_cdf", "hazen", "weibull",
@@ -99,17 +99,17 @@ def test_quantiles_refuse() -> None:
 
 
 def test_gradients_of_quantiles() -> None:
-    check_grads(lambda x: np.sum(np.median(x, axis=1) ** 3), (M,))
-    check_grads(lambda x: np.median(x) ** 3, (T,))
-    check_grads(lambda x, q: np.sum(np.quantile(x, q, axis=0) ** 3), (M, np.array([0.3, 0.72])))
-    check_grads(lambda x: np.sum(np.percentile(x, [10, 35], axis=1) ** 3), (M,))
+    check_derivatives(lambda x: np.sum(np.median(x, axis=1) ** 3), M)
+    check_derivatives(lambda x: np.median(x) ** 3, T)
+    check_derivatives(lambda x, q: np.sum(np.quantile(x, q, axis=0) ** 3), M, np.array([0.3, 0.72]))
+    check_derivatives(lambda x: np.sum(np.percentile(x, [10, 35], axis=1) ** 3), M)
     for method in ("weibull", "midpoint", "nearest", "averaged_inverted_cdf"):
         check_gradient(lambda x, m=method: np.quantile(x, 0.3, axis=0, method=m), T)
     holes = np.where(RNG.random(M.shape) < 0.3, np.nan, 1.0)
-    check_grads(lambda x: np.sum(np.nanquantile(x * holes, [0.3, 0.6], axis=1) ** 2), (M,))
-    check_grads(lambda x: np.nanmedian(x * holes) ** 2, (M,))
+    check_derivatives(lambda x: np.sum(np.nanquantile(x * holes, [0.3, 0.6], axis=1) ** 2), M)
+    check_derivatives(lambda x: np.nanmedian(x * holes) ** 2, M)
     w = np.array([0.1, 0.5, 0.2, 0.2])
-    check_grads(lambda x: np.sum(np.quantile(x, 0.5, axis=1, weights=w, method="inverted_cdf") ** 2), (M,))
+    check_derivatives(lambda x: np.sum(np.quantile(x, 0.5, axis=1, weights=w, method="inverted_cdf") ** 2), M)
 
 
 def test_unselected_elements_get_nothing() -> None:
@@ -131,3 +131,96 @@ def test_quantiles_of_anything(x: list[float], level: int, method: str, nan: boo
     data = np.array([*x, np.nan] if nan else x)
     agrees(lambda x: np.quantile(x, level / 20, method=method), data)
     agrees(lambda x, q: np.nanquantile(x, q, method=method), data, np.array([level / 20]))
+
+
+# ---- histograms -----------------------------------------------------------------------------------------------------
+
+
+def test_bincount() -> None:
+    x = np.array([0, 3, 1, 3, 3, 7])
+    agrees(lambda w: np.bincount(x, w), RNG.random(6))
+    agrees(lambda w: np.bincount(x, weights=w, minlength=10), RNG.integers(0, 5, 6))
+    agrees(lambda w: np.bincount([1, 2], weights=w, minlength=1), np.ones(2, "f4"))
+    agrees(lambda w: np.bincount(np.zeros(0, int), weights=w, minlength=3), np.zeros(0))
+    for n in (0, 3, 8, 12):
+        expected = np.bincount(x[x < n], minlength=n)
+        for found in (lnp.bincount(x, length=n), evaluate(lambda x, n=n: lnp.bincount(x, length=n), x)[0]):
+            np.testing.assert_array_equal(found, expected)
+    found = evaluate(lambda x, w: lnp.bincount(x - 1, w, length=4), x, np.arange(6.0))[0]
+    np.testing.assert_array_equal(found, [2.0, 0.0, 8.0, 0.0])
+    check_derivatives(lambda w: np.sum(np.bincount(x, w) ** 3), RNG.random(6))
+    with pytest.raises(UnsupportedError, match=r"lilith\.numpy\.bincount\(x, weights, length=n\)"):
+        evaluate(lambda x: np.bincount(x), x)
+    for bad, error in [(lambda w: np.bincount([-1, 2], w), ArgumentError), (lambda w: np.bincount([1], w), ShapeError)]:
+        with pytest.raises(error):
+            evaluate(bad, np.ones(2))
+
+
+EDGES = np.array([0.0, 0.5, 0.75, 2.0, 5.0])
+
+
+@pytest.mark.parametrize("density", [False, True])
+def test_histogram(density: bool) -> None:
+    x = np.append(RNG.integers(-3, 24, (5, 8)) / 4.0, [0.0, 5.0])
+    w = RNG.random(x.shape)
+    for options in ({}, {"bins": 7}, {"bins": EDGES}, {"bins": 5, "range": (0, 3)}, {"bins": [0, 1, 1, 2]}):
+        options = {**options, "density": density}
+        for data in (x, x.astype("f4"), (4 * x).astype(int)):
+            agrees(lambda x, options=options: np.histogram(x, **options), data)
+            agrees(lambda w, x=data, options=options: np.histogram(x, weights=w, **options), w)
+        agrees(lambda x, w, options=options: np.histogram(x, weights=w, **options), x, w)
+
+
+def test_histogram_corner_cases() -> None:
+    for x in (np.zeros(0), np.full(3, 2.0), np.array(1.5), np.array([3, 3]), np.array([True, False, True])):
+        agrees(lambda x: np.histogram(x, bins=3, range=(0, 3)), x)
+        if x.dtype != bool:
+            agrees(lambda x: np.histogram(x, bins=3), x)
+    agrees(lambda x, b: np.histogram(x, b), RNG.random(20), np.array([0.1, 0.4, 0.9]))
+    for options in ({"bins": EDGES}, {"bins": 4, "range": (0, 3)}):
+        agrees(lambda x, options=options: np.histogram(x, **options), np.array([np.nan, 0.5, np.inf, 5.0, -np.inf]))
+    agrees(lambda x: np.histogram(x, 3, weights=np.arange(20) * 1j), RNG.random(20))
+    agrees(lambda x: np.histogram(x, 3, weights=np.arange(20)), RNG.random(20))
+    agrees(lambda w: np.histogram(np.arange(20.0) ** 2, "sturges", weights=None)[0] + w, 0.0)
+    agrees(lambda x: np.histogram_bin_edges(x, 4), RNG.random(20))
+    agrees(lambda x: np.histogram_bin_edges(x, 4, (0, 2)) + x[0], RNG.random(20))
+    for f, error in [
+        (lambda x: np.histogram(x, "auto"), UnsupportedError),
+        (lambda x: np.histogram(x, 0), ArgumentError),
+        (lambda x: np.histogram(x, [3, 1, 2]), ArgumentError),
+        (lambda x: np.histogram(x, range=(2, 1)), ArgumentError),
+        (lambda x: np.histogram(x, weights=x[1:]), ShapeError),
+        (lambda x: np.histogram(x * 1j), DtypeError),
+    ]:
+        with pytest.raises(error):
+            evaluate(f, np.ones(5))
+
+
+def test_histograms_of_points() -> None:
+    points = np.round(RNG.standard_normal((40, 3)), 1)
+    w = RNG.random(40)
+    x, y = points[:, 0], points[:, 1]
+    for options in ({}, {"bins": 3}, {"bins": (2, 3, EDGES)}, {"bins": 3, "range": [(-1, 1), None, (0, 2)]}):
+        for density in (False, True):
+            agrees(lambda p, o=options, d=density: np.histogramdd(p, density=d, **o), points)
+        agrees(lambda p, w, o=options: np.histogramdd(p, weights=w, **o), points, w)
+    for bins in (4, [2, 3], EDGES, [EDGES, 2]):
+        agrees(lambda x, y, b=bins: np.histogram2d(x, y, b), x, y)
+        agrees(lambda x, y, w, b=bins: np.histogram2d(x, y, b, weights=w, density=True), x, y, w)
+    check_derivatives(lambda w: np.sum(np.histogram2d(x, y, 3, weights=w)[0] ** 3), w)
+
+
+def test_gradients_of_histograms() -> None:
+    x, w = RNG.random(30), RNG.random(30)
+    check_derivatives(lambda w: np.sum(np.histogram(x, 5, weights=w)[0] ** 3), w)
+    check_derivatives(lambda w: np.sum(np.histogram(x, EDGES, weights=w, density=True)[0] ** 2), w)
+    check_derivatives(lambda x: np.sum(np.histogram_bin_edges(x, 4) ** 3), x)
+    _, g = lilith.grad(lambda x, w: np.sum(np.histogram(x, 5, (0, 1), weights=w)[0] ** 2), x, w, wrt=(0, 1))
+    assert not np.any(g[0]) and np.all(g[1] > 0)
+
+
+@hypothesis.settings(max_examples=60, deadline=None, database=None)
+@hypothesis.given(values, st.integers(1, 9), st.sampled_from([None, (-2, 3), (0.1, 0.7)]))
+def test_histogram_of_anything(x: list[float], bins: int, limits: tuple[float, float] | None) -> None:
+    agrees(lambda x: np.histogram(x, bins, limits), np.array(x) / 3)
+    agrees(lambda x: np.histogram(x, np.unique(np.array([-2.0, *np.arange(bins) / 3]))), np.array(x) / 3)

@@ -48,7 +48,7 @@ def where(condition: Any, x: Any = None, y: Any = None, /) -> Value:
     if x is None or y is None:
         raise UnsupportedError(
             "np.where(condition) alone gives positions, whose number is not known while tracing",
-            hint="np.where(condition, x, y), or a sum over np.where(condition, x, 0)",
+            hint="np.where(condition, x, y), or lilith.numpy.nonzero(condition, size=n) for the first n",
         )
     p, a, b = operand(condition), operand(x), operand(y)
     dtype = result_type(a, b)

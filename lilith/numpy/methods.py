@@ -1,4 +1,4 @@
-"""`ufunc.reduce` and `ufunc.accumulate` on tracers."""
+"""`ufunc.reduce`, `ufunc.accumulate` and `ufunc.reduceat` on tracers."""
 
 from __future__ import annotations
 
@@ -18,6 +18,7 @@ from lilith.numpy.core import (
     lift,
     normalize_axis,
     raise_unsupported,
+    static_int,
     wrap,
 )
 from lilith.numpy.reductions import (
@@ -33,12 +34,12 @@ from lilith.numpy.reductions import (
     scanned,
     sum_dtype,
 )
-from lilith.numpy.shaping import squeeze
+from lilith.numpy.shaping import expand_dims, squeeze
 from lilith.numpy.ufunc import resolve
 from lilith.ops import cumulative, reduction, shape
-from lilith.source import ShapeError
+from lilith.source import IndexingError, ShapeError, UnsupportedError
 from lilith.trace import current_trace
-from lilith.tracer import ACCUMULATIONS, REDUCTIONS
+from lilith.tracer import ACCUMULATIONS, FUNCTIONS, REDUCTIONS
 
 
 def _reduce_method(ufunc: Any, function: Callable[..., Value], **fixed: Any) -> None:
@@ -71,6 +72,34 @@ _reduce_method(np.maximum, reductions.max, takes=("keepdims", "where", "initial"
 _reduce_method(np.minimum, reductions.min, takes=("keepdims", "where", "initial"))
 _reduce_method(np.logical_and, reductions.all, takes=("keepdims", "where"))
 _reduce_method(np.logical_or, reductions.any, takes=("keepdims", "where"))
+
+
+def _reduceat(ufunc: Any, array: Any, indices: Any, axis: Any = 0, dtype: Any = None, out: Any = None) -> Any:
+    """`ufunc.reduceat(x, indices)` at known places: of x[i:j] for neighbours i < j, else x[i] itself."""
+    current_trace()
+    name = f"{ufunc.__name__}.reduceat"
+    if ufunc not in REDUCTIONS:
+        raise UnsupportedError(f"np.{name} of traced arrays is not supported", hint="np.add.reduceat and the like are")
+    x = lift(array)
+    place = normalize_axis(axis, x.ndim, name)
+    n = x.shape[place]
+    starts = [static_int(i, name, "an index") for i in np.ravel(indices)]
+    for i in starts:
+        if not 0 <= i < n:
+            raise IndexingError(
+                f"{name}: index {i} is out of bounds for axis {axis} with size {n}", hint=f"0 to {n - 1}"
+            )
+    parts = []
+    for i, j in zip(starts, [*starts[1:], n], strict=True):
+        piece = shape.part(x, place, i, max(j, i + 1))
+        options = {} if dtype is None else {"dtype": dtype}
+        parts.append(expand_dims(lift(REDUCTIONS[ufunc](wrap(piece), axis=place, **options)), place))
+    if not parts:
+        return wrap(shape.part(x, place, 0, 0))
+    return wrap(shape.concatenate(*parts, axis=place) if len(parts) > 1 else parts[0])
+
+
+FUNCTIONS["reduceat"] = _reduceat
 
 
 def _bitwise(primitive: Any, neutral: int) -> Callable[..., Value]:

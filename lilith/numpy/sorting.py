@@ -4,7 +4,6 @@ element's cotangent is that of the place it went to."""
 from __future__ import annotations
 
 import operator
-from collections.abc import Callable
 from typing import Any
 
 import numpy as np
@@ -228,41 +227,27 @@ def sort_array(
 
 # ---- searching -----------------------------------------------------------------------------------------------------
 
-# On XLA:CPU counting by comparison beats binary search up to here, and is a hundred times slower at n = 1000
-_COUNTED = 24
-
 
 def search(a: Value, v: Value, side: str) -> Value:
     """How many elements of the sorted vector a lie before each element of v (side "left": are less; "right": are not
-    greater). NaN lies behind everything. The dtypes are equal; the result is int32 where that suffices, else int64."""
-    n = a.shape[0]
-    dtype = np.dtype(np.int32 if n < 2**30 else np.int64)
+    greater), as int64. NaN lies behind everything. The dtypes are equal."""
     flat = ravel(v)
-    before = ufuncs.less if side == "left" else ufuncs.less_equal
-    found = (_counted if n <= _COUNTED else _bisected)(a, flat, before, dtype)
-    if kind(a.dtype) in "fc" and n:
-        numbers = elementwise.logical_not(ufuncs.is_nan(a))
-        behind = reduction.reduce_sum(convert(numbers, dtype), axes=(0,)) if side == "left" else full(n, (), dtype)
-        found = elementwise.select(ufuncs.is_nan(flat), expand(behind, flat.shape), found)
-    return reshaped(found, v.shape)
+    if kind(a.dtype) == "c":
+        return reshaped(_ranked(a, flat, side), v.shape)
+    return reshaped(sorting.searchsorted(a, flat, side=side), v.shape)
 
 
-def _counted(a: Value, v: Value, before: Callable[..., Value], dtype: np.dtype) -> Value:
-    sizes = (a.shape[0], v.shape[0])
-    column = shape.broadcast_in_dim(a, shape=sizes, axes=(0,))
-    return reduction.reduce_sum(convert(before(column, expand(v, sizes)), dtype), axes=(0,))
-
-
-def _bisected(a: Value, v: Value, before: Callable[..., Value], dtype: np.dtype) -> Value:
-    """Binary search: log₂ n steps that are each the next bit of the answer."""
-    n = a.shape[0]
-    found = full(0, v.shape, dtype)
-    for bit in reversed(range(n.bit_length())):
-        candidate = found + (1 << bit)
-        ahead = before(indexing.take(a, candidate - 1, 0), v)
-        inside = elementwise.le(candidate, full(n, v.shape, dtype))
-        found = elementwise.select(elementwise.logical_and(inside, ahead), candidate, found)
-    return found
+def _ranked(a: Value, v: Value, side: str) -> Value:
+    """The same by sorting both together: those of a that come before each element of v are counted in that order."""
+    m = v.shape[0]
+    together = [v, a] if side == "left" else [a, v]  # equal elements keep this order
+    permutation = order(shape.concatenate(*together, axis=0), 0)
+    first = fill_like(permutation, m if side == "left" else a.shape[0])
+    from_a = elementwise.ge(permutation, first) if side == "left" else elementwise.lt(permutation, first)
+    counts = reduction.cumsum(convert(from_a, _INDEX), axis=0, reverse=False)
+    ranks = indexing.scatter_along(fill_like(counts, 0), permutation, counts, 0, unique=True)
+    begin = 0 if side == "left" else a.shape[0]
+    return shape.part(ranks, 0, begin, begin + m)
 
 
 @implements(np.searchsorted)
@@ -278,7 +263,7 @@ def searchsorted(a: Any, v: Any, side: Any = "left", sorter: Any = None) -> Valu
         if kind(places.dtype) not in "iu" or places.shape != line.shape:
             raise ShapeError(f"searchsorted: sorter {places.type} for {line.type}", hint="sorter=np.argsort(a)")
         line = indexing.take(line, places, 0)
-    return convert(search(line, x, side), _INDEX)
+    return search(line, x, side)
 
 
 @implements(np.digitize)
@@ -292,19 +277,19 @@ def digitize(x: Any, bins: Any, right: Any = False) -> Value:
     n, side = edges.shape[0], "left" if right else "right"
     up = search(edges, v, side)
     if n < 2:
-        return convert(up, _INDEX)
+        return up
     known = None if contains_tracer(bins) or isinstance(bins, Value) else np.asarray(bins)
     if known is not None:
         steps = np.diff(known)
         if np.all(steps >= 0):
-            return convert(up, _INDEX)
+            return up
         if not np.all(steps <= 0):
             raise ArgumentError("digitize: the bins neither ascend nor descend", hint="np.sort(bins)")
     down = fill_like(up, n) - search(shape.rev(edges, axes=(0,)), v, side)
     if known is not None:
-        return convert(down, _INDEX)
+        return down
     falls = elementwise.gt(*[reshaped(shape.part(edges, 0, i, i + 1), ()) for i in (0, n - 1)])
-    return convert(elementwise.select(expand(falls, up.shape), down, up), _INDEX)
+    return elementwise.select(expand(falls, up.shape), down, up)
 
 
 @implements(np.isin)

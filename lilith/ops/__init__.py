@@ -1,35 +1,43 @@
 """The primitives, by family. Importing this package fills the registry."""
 
 from lilith.ops import (
+    bessel,
     control,
     conv,
     cumulative,
     elementwise,
     factorization,
     fft,
+    incomplete_beta,
+    incomplete_gamma,
     indexing,
     linalg,
     pooling,
     random,
     reduction,
     shape,
+    solving,
     sorting,
     special,
 )
 
 __all__ = [
+    "bessel",
     "control",
     "conv",
     "cumulative",
     "elementwise",
     "factorization",
     "fft",
+    "incomplete_beta",
+    "incomplete_gamma",
     "indexing",
     "linalg",
     "pooling",
     "random",
     "reduction",
     "shape",
+    "solving",
     "sorting",
     "special",
 ]

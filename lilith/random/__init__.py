@@ -12,6 +12,7 @@ Bits are those of Threefry-2x32-20 (Salmon et al., Parallel random numbers: as e
 element's index. `split`, `fold_in` and `bits` use disjoint counters: a key that was split may also be drawn from.
 """
 
+from lilith.random.choosing import choice, permutation
 from lilith.random.continuous import (
     cauchy,
     exponential,
@@ -19,24 +20,35 @@ from lilith.random.continuous import (
     laplace,
     logistic,
     normal,
+    truncated_normal,
     uniform,
 )
 from lilith.random.discrete import bernoulli, categorical, randint
 from lilith.random.keys import bits, fold_in, key, split
+from lilith.random.shaped import beta, chisquare, dirichlet, gamma, loggamma, student_t
 
 __all__ = [
     "bernoulli",
+    "beta",
     "bits",
     "categorical",
     "cauchy",
+    "chisquare",
+    "choice",
+    "dirichlet",
     "exponential",
     "fold_in",
+    "gamma",
     "gumbel",
     "key",
     "laplace",
+    "loggamma",
     "logistic",
     "normal",
+    "permutation",
     "randint",
     "split",
+    "student_t",
+    "truncated_normal",
     "uniform",
 ]

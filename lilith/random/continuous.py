@@ -12,9 +12,11 @@ import numpy as np
 
 from lilith.ir.graph import Value, fill_like
 from lilith.ir.type import BFLOAT16
+from lilith.numpy import scipy_ufuncs
 from lilith.numpy.core import adapt, convert, operand
 from lilith.numpy.ufuncs import mantissa_bits
 from lilith.ops import elementwise, special
+from lilith.ops.random import one_to_two
 from lilith.random.keys import Shape, floating_dtype, random_bits, sampled_shape, sampler
 
 _FLOAT32 = np.dtype(np.float32)
@@ -22,11 +24,7 @@ _FLOAT32 = np.dtype(np.float32)
 
 def _unit(name: str, key: Any, sizes: Shape, dtype: np.dtype) -> Value:
     """Numbers in [1, 2): random mantissa bits under the exponent of 1."""
-    width, mantissa = 8 * dtype.itemsize, mantissa_bits(dtype)
-    drawn = random_bits(name, key, sizes, width)
-    digits = elementwise.shift_right(drawn, fill_like(drawn, width - mantissa))
-    one = int(np.ones((), dtype).view(drawn.dtype))
-    return elementwise.bitcast(elementwise.logical_or(digits, fill_like(drawn, one)), dtype=dtype)
+    return one_to_two(random_bits(name, key, sizes, 8 * dtype.itemsize), dtype, mantissa_bits(dtype))
 
 
 def standard_uniform(name: str, key: Any, sizes: Shape, dtype: np.dtype) -> Value:
@@ -86,6 +84,12 @@ def uniform(key: Any, shape: Any = None, dtype: Any = None, low: Any = 0.0, high
     return adapt(low, wanted, sizes) + adapt(high, wanted, sizes) * u
 
 
+def standard_normal(name: str, key: Any, sizes: Shape, dtype: np.dtype) -> Value:
+    """√2 erfinv(u), u in (-1, 1)."""
+    u = symmetric_uniform(name, key, sizes, dtype)
+    return special.erfinv(u) * fill_like(u, math.sqrt(2))
+
+
 @sampler
 def normal(key: Any, shape: Any = (), dtype: Any = None) -> Value:
     """Standard normal: √2 erfinv(u), u in (-1, 1). `mean + sigma * normal(key, shape)` is differentiable in both.
@@ -96,11 +100,10 @@ def normal(key: Any, shape: Any = (), dtype: Any = None) -> Value:
 
     >>> from lilith import random
     >>> random.normal(random.key(0), 2, np.float32)
-    array([1.6226422, 2.0252655], dtype=float32)
+    array([1.6226424, 2.0252652], dtype=float32)
     """
     wanted = floating_dtype("normal", dtype)
-    u = symmetric_uniform("normal", key, sampled_shape("normal", shape), _computed(wanted))
-    return convert(special.erfinv(u) * fill_like(u, math.sqrt(2)), wanted)
+    return convert(standard_normal("normal", key, sampled_shape("normal", shape), _computed(wanted)), wanted)
 
 
 def _from_open(name: str, key: Any, shape: Any, dtype: Any) -> tuple[Value, np.dtype]:
@@ -144,3 +147,34 @@ def cauchy(key: Any, shape: Any = (), dtype: Any = None) -> Value:
     wanted = floating_dtype("cauchy", dtype)
     u = symmetric_uniform("cauchy", key, sampled_shape("cauchy", shape), _computed(wanted))
     return convert(elementwise.tan(u * fill_like(u, math.pi / 2)), wanted)
+
+
+@sampler
+def truncated_normal(key: Any, lower: Any, upper: Any, shape: Any = None, dtype: Any = None) -> Value:
+    """Standard normal between lower and upper, differentiable in both: Φ⁻¹(Φ(lower) + u (Φ(upper) - Φ(lower))).
+
+    Formed on the side of the smaller tail. Where Φ underflows there (beyond 37 in float64, 13 in float32) the result is
+    the bound that is nearer to 0.
+
+    Arguments:
+        lower, upper: the bounds, lower < upper; infinite ones are none.
+        shape: of the result; that of the bounds broadcast together if it is not given.
+        dtype: floating; that of the bounds if it is not given, float64 where they are Python numbers.
+
+    >>> from lilith import random
+    >>> random.truncated_normal(random.key(0), -1.0, 2.0, 2)
+    array([ 0.00301295, -0.42419022])
+    """
+    wanted = floating_dtype("truncated_normal", dtype, lower, upper)
+    sizes = sampled_shape("truncated_normal", shape, lower, upper)
+    inner = _computed(wanted)
+    a, b = (adapt(operand(p), inner, sizes) for p in (lower, upper))
+    u = open_uniform("truncated_normal", key, sizes, inner)
+    turned = elementwise.gt(a, fill_like(a, 0))
+    zero = fill_like(a, 0)
+    low, high = elementwise.select(turned, zero - b, a), elementwise.select(turned, zero - a, b)
+    p, q = scipy_ufuncs.ndtr(low), scipy_ufuncs.ndtr(high)
+    u = elementwise.select(turned, fill_like(u, 1) - u, u)
+    x = special.ndtri(p + u * (q - p))
+    x = elementwise.min(elementwise.max(x, low), high)
+    return convert(elementwise.select(turned, zero - x, x), wanted)

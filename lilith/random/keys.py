@@ -119,13 +119,20 @@ def words_of(name: str, key: Any) -> tuple[Value, Value]:
     return shape.reshape(words[0], shape=()), shape.reshape(words[1], shape=())
 
 
-def _repeated(x: Value, sizes: Shape) -> Value:
+def repeated(x: Value, sizes: Shape) -> Value:
     return shape.broadcast_in_dim(x, shape=sizes, axes=()) if sizes else x
 
 
 def _block(key: tuple[Value, Value], upper: Value, lower: Value) -> tuple[Value, Value]:
     """Two random words for each counter."""
-    return threefry(_repeated(key[0], lower.shape), _repeated(key[1], lower.shape), upper, lower)
+    return threefry(repeated(key[0], lower.shape), repeated(key[1], lower.shape), upper, lower)
+
+
+def split_key(name: str, key: Any, n: int) -> list[Value]:
+    """n new keys."""
+    lower = element_indices((n,), UINT32)
+    keys = _stacked(*_block(words_of(name, key), full(_SPLIT, (n,), UINT32), lower))
+    return [shape.reshape(shape.part(keys, 0, i, i + 1), shape=(2,)) for i in range(n)]
 
 
 @sampler
@@ -138,7 +145,7 @@ def split(key: Any, n: int | Shape = 2) -> Value:
     (3, 2)
     """
     sizes = shape_argument(n, "random.split")
-    lower = _indices(sizes, UINT32)
+    lower = element_indices(sizes, UINT32)
     return _stacked(*_block(words_of("split", key), full(_SPLIT, sizes, UINT32), lower))
 
 
@@ -156,7 +163,7 @@ def fold_in(key: Any, data: Any) -> Value:
     return _stacked(*words)
 
 
-def _indices(sizes: Shape, dtype: np.dtype) -> Value:
+def element_indices(sizes: Shape, dtype: np.dtype) -> Value:
     """0, 1, 2, ... in the shape `sizes`."""
     size = math.prod(sizes)
     if size > np.iinfo(dtype).max:
@@ -170,9 +177,9 @@ def random_bits(name: str, key: Any, sizes: Shape, width: int) -> Value:
     64 bits are both words of the block, the first one above; up to 32 bits are the low ones of the words' xor.
     """
     if math.prod(sizes) < 2**32:
-        upper, lower = full(0, sizes, UINT32), _indices(sizes, UINT32)
+        upper, lower = full(0, sizes, UINT32), element_indices(sizes, UINT32)
     else:
-        upper, lower = _halves(_indices(sizes, UINT64))
+        upper, lower = _halves(element_indices(sizes, UINT64))
     first, second = _block(words_of(name, key), upper, lower)
     if width < 64:
         word = elementwise.logical_xor(first, second)

@@ -12,6 +12,7 @@ from lowering.rules import (
     random,
     reduction,
     shape,
+    solving,
     sorting,
     special,
 )
@@ -28,6 +29,7 @@ __all__ = [
     "random",
     "reduction",
     "shape",
+    "solving",
     "sorting",
     "special",
 ]

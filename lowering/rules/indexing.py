@@ -152,6 +152,8 @@ def _scatter_add(e: Emitter, node: Node, operands: list[str]) -> str:
 def _scatter(e: Emitter, node: Node, operands: list[str]) -> str:
     """Devices that write updates in any order find the last update of each element first: that is a maximum."""
     x, _, updates = node.operands
+    if updates.type.size == 0:
+        return operands[0]
     places, type = _places(e, node, operands[1])
     params = node.params
     if params["unique"] or e.platform == "cpu":

@@ -1,10 +1,11 @@
-"""StableHLO for random bits."""
+"""StableHLO for random bits and samples."""
 
 from __future__ import annotations
 
 from lilith.ir.graph import Node
-from lilith.ops.random import PARITY, ROTATIONS, ROUNDS
+from lilith.ops.random import FORMULAS, PARITY, ROTATIONS, ROUNDS
 from lowering.emit import RULES, Emitter
+from lowering.rules.special import formula
 
 
 def _threefry(e: Emitter, node: Node, operands: list[str]) -> tuple[str, str]:
@@ -31,3 +32,4 @@ def _threefry(e: Emitter, node: Node, operands: list[str]) -> tuple[str, str]:
 
 
 RULES["threefry"] = _threefry
+RULES.update({name: formula(function) for name, function in FORMULAS.items()})

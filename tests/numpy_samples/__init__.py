@@ -15,6 +15,8 @@ from tests.numpy_samples import (
     products,
     reductions,
     shaping,
+    sorting,
+    statistics,
     ufuncs,
 )
 from tests.numpy_samples.making import Row
@@ -24,7 +26,8 @@ __all__ = ["SUBJECTS", "Row"]
 SUBJECTS: dict[str, list[Row]] = {
     module.__name__.rpartition(".")[2]: module.ROWS
     for module in (
-        calculus, creation, elementwise, fft, indexing, joining, products, reductions, shaping, ufuncs,
+        calculus, creation, elementwise, fft, indexing, joining, products, reductions, shaping, sorting,
+        statistics, ufuncs,
     )
 }  # fmt: skip
 """The rows by subject; the rows of one subject are compiled together."""

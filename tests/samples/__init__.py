@@ -17,6 +17,7 @@ from tests.samples import (
     random,
     reduction,
     shape,
+    solving,
     sorting,
     special,
 )
@@ -36,6 +37,7 @@ FAMILIES = (
     random,
     reduction,
     shape,
+    solving,
     sorting,
     special,
 )

@@ -18,4 +18,18 @@ def samples() -> dict[str, list[Sample]]:
     wide = np.array([2**40 + 7, 2**31, 2**40 + 2**31, 5, 2**32, 2**63 - 1, 2**31 - 1, 0, 2**40 + 7])
     found += [sample(wide, axis=0), sample(-wide - 1, axis=0), sample(wide.astype(U64) * 2 + 1, axis=0)]
     found += [sample(np.array([2**31, 1, 2**32 - 1, 0, 2**31 - 1, 2**31], U32), axis=0)]
-    return {"argsort": found}
+    return {"argsort": found, "searchsorted": _searches()}
+
+
+def _searches() -> list[Sample]:
+    found = []
+    for n in (0, 1, 5, 24, 25, 32, 40):
+        for d in (F64, I32) if n not in (5, 40) else (F64, F32, F16, BFLOAT16, I8, I64, U8, U32, U64, BOOL):
+            line, v = [values(d, s, -9, 9, seed=k) for k, s in enumerate(((2, n), (2, 9)))]
+            found += [sample(np.sort(line.astype(F64)).astype(d), v, side=side) for side in ("left", "right")]
+    for x in specials():
+        line = np.sort(np.tile(x, 4))  # with -0.0 among zeros
+        found += [sample(part, x, side=side) for part in (line, line[:10], line[-5:]) for side in ("left", "right")]
+    edges = np.array([0, 1, 2**31 - 1, 2**31, 2**32 - 1], U32)
+    found += [sample(np.repeat(edges, 6), edges, side=side) for side in ("left", "right")]
+    return [*found, sample(values(F64, (3,)), values(F64, (0,)), side="left")]
