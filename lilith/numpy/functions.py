@@ -16,6 +16,7 @@ from lilith.numpy.core import (
     convert,
     dtype_of,
     expand,
+    floating,
     full,
     implements,
     lift,
@@ -34,7 +35,7 @@ from lilith.numpy.reductions import NOT_GIVEN, sum_dtype
 from lilith.numpy.reductions import all as all_
 from lilith.numpy.reductions import sum as sum_
 from lilith.numpy.shaping import broadcast_arrays, diagonal, moveaxis, reshaped
-from lilith.ops import elementwise
+from lilith.ops import elementwise, shape
 from lilith.source import ArgumentError, ShapeError, UnsupportedError
 
 _BOOL = np.dtype(bool)
@@ -253,6 +254,8 @@ def trapezoid(y: Any, x: Any = None, dx: Any = 1.0, axis: Any = -1) -> Value:
     """numpy.trapezoid."""
     v = lift(y)
     place = normalize_axis(axis, v.ndim, "trapezoid")
+    if x is None and lift(dx).ndim == 0 and v.shape[place] > 1:
+        return ufuncs.multiply(sum_(elementwise.mul(floating(v), _trapezoid_weights(floating(v), place)), place), dx)
     if x is None:
         step = dx
     else:
@@ -263,6 +266,13 @@ def trapezoid(y: Any, x: Any = None, dx: Any = 1.0, axis: Any = -1) -> Value:
     before = (slice(None),) * place
     pairs = ufuncs.add(take_item(v, (*before, slice(1, None))), take_item(v, (*before, slice(None, -1))))
     return sum_(ufuncs.divide(ufuncs.multiply(step, pairs), 2.0), place)
+
+
+def _trapezoid_weights(x: Value, axis: int) -> Value:
+    """1/2, 1, ..., 1, 1/2 along an axis of x's shape."""
+    half = shape.fill(value=0.5, shape=(1,), dtype=x.dtype)
+    ones = shape.fill(value=1.0, shape=(x.shape[axis] - 2,), dtype=x.dtype)
+    return shape.broadcast_in_dim(shape.concatenate(half, ones, half, axis=0), shape=x.shape, axes=(axis,))
 
 
 @implements(np.polyval)

@@ -10,7 +10,7 @@ import numpy as np
 from lilith.ir.graph import Value, fill_like
 from lilith.numpy.core import convert, full, lift, normalize_axis, shape_argument, static_int
 from lilith.numpy.taking import take
-from lilith.ops import elementwise, reduction, sorting
+from lilith.ops import cumulative, elementwise, sorting
 from lilith.ops import shape as shapes
 from lilith.random.continuous import open_uniform, standard_uniform
 from lilith.random.discrete import randint
@@ -116,7 +116,7 @@ def _drawn_by_weight(key: Any, n: int, sizes: Shape, replace: bool, p: Value) ->
     if not replace:
         noise = elementwise.log(elementwise.neg(elementwise.log(open_uniform("choice", key, (n,), dtype))))
         return _first(sorting.argsort(noise - elementwise.log(weights), axis=0), sizes)
-    sums = reduction.cumsum(weights, axis=0, reverse=False)
+    sums = cumulative.cumsum(weights, axis=0, reverse=False)
     total = shapes.reshape(shapes.part(sums, 0, n - 1, n), shape=())
     u = standard_uniform("choice", key, (math.prod(sizes),), dtype)
     level = u * shapes.broadcast_in_dim(total, shape=u.shape, axes=())
