@@ -19,16 +19,17 @@ from lilith.numpy.core import (
     operand,
     shape_argument,
 )
+from lilith.numpy.eager import array_function
 from lilith.ops import elementwise, reduction
 from lilith.ops import shape as shapes
 from lilith.random.continuous import open_uniform, standard_uniform
-from lilith.random.keys import UINT64, Shape, floating_dtype, random_bits, sampled_shape, sampler
+from lilith.random.keys import UINT64, Shape, floating_dtype, random_bits, sampled_shape
 from lilith.source import ArgumentError, DtypeError, ShapeError
 
 _FLOAT32 = np.dtype(np.float32)
 
 
-@sampler
+@array_function
 def bernoulli(key: Any, p: Any = 0.5, shape: Any = None) -> Value:
     """True with probability p, to the resolution of a uniform number of p's dtype (float32 at least).
 
@@ -46,7 +47,7 @@ def bernoulli(key: Any, p: Any = 0.5, shape: Any = None) -> Value:
     return elementwise.lt(standard_uniform("bernoulli", key, sizes, dtype), adapt(operand(p), dtype, sizes))
 
 
-@sampler
+@array_function
 def categorical(key: Any, logits: Any, axis: int = -1, shape: Any = None) -> Value:
     """Indices i with probability exp(logits[i]) / Σ exp(logits) along an axis.
 
@@ -117,7 +118,7 @@ def _wide_scaled_down(r: Value, span: Value) -> Value:
     return upper + convert(elementwise.lt(total, carried), UINT64)
 
 
-@sampler
+@array_function
 def randint(key: Any, low: Any, high: Any, shape: Any = None, dtype: Any = np.int64) -> Value:
     """Integers from low to high - 1, each with the same probability to within 2^-32 of it (2^-64 for wide spans).
 
