@@ -106,10 +106,11 @@ log_expit = define(scipy.special.log_expit, _log_expit)
 
 
 def _logit(x: Value) -> Value:
-    """log(x / (1 - x)); near 1/2 as 2 artanh(2x - 1), which keeps its digits there."""
+    """log(x / (1 - x)); near 1/2 as log(1 + (2x - 1) / (1 - x)), which keeps its digits there."""
+    rest = fill_like(x, 1) - x
     s = x + x - fill_like(x, 1)
     near = lt(elementwise.abs(s), fill_like(x, 0.4))
-    return select(near, fill_like(x, 2) * elementwise.atanh(s), log(x) - log1p(elementwise.neg(x)))
+    return select(near, log1p(s / rest), log(x) - log(rest))
 
 
 logit = define(scipy.special.logit, _logit)
