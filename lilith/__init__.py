@@ -1,6 +1,6 @@
 """Lilith: gradients of any scalar-valued Python function, compiled by XLA."""
 
-from lilith import nn, numpy, random, special, testing
+from lilith import linalg, nn, numpy, random, special, testing
 from lilith.api import grad, jit, lower, lower_grad, print, spec, stop_gradient, trace, trace_grad, value_and_grad
 from lilith.compile import explain_cache
 from lilith.config import config
@@ -48,6 +48,7 @@ __all__ = [
     "fori_loop",
     "grad",
     "jit",
+    "linalg",
     "load_program",
     "lower",
     "lower_grad",

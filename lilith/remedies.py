@@ -5,7 +5,7 @@ from __future__ import annotations
 import difflib
 import dis
 import sys
-from collections.abc import Iterable
+from collections.abc import Callable, Iterable
 from types import CodeType, FrameType
 from typing import Any, NoReturn
 
@@ -13,8 +13,12 @@ import numpy as np
 
 from lilith.source import UnsupportedError
 
-REPLACEMENTS: dict[CodeType, str] = {}
-"""Functions that make plain arrays of their arguments, by their code: what to call in their place."""
+REPLACEMENTS: dict[CodeType, str | Callable[[FrameType], str | None]] = {}
+"""Functions that make plain arrays of their arguments, by their code: what to call in their place. Where one code
+stands for many functions, a function that finds out from the frame."""
+
+LATE_REPLACEMENTS: list[Callable[[], None]] = []
+"""Called before REPLACEMENTS is read: they add functions of modules that are loaded only by then."""
 
 REFUSALS: dict[Any, tuple[str, str]] = {}
 """Functions that mean nothing on traced arrays: why, and what to do."""
@@ -22,10 +26,14 @@ REFUSALS: dict[Any, tuple[str, str]] = {}
 
 def replacement() -> str | None:
     """The hint where a function that has a replacement makes a plain array of a tracer."""
+    for add in LATE_REPLACEMENTS:
+        add()
     frame: FrameType | None = sys._getframe(1)
     while frame is not None:
-        if frame.f_code in REPLACEMENTS:
-            return f"call {REPLACEMENTS[frame.f_code]}, which takes traced arrays"
+        found = REPLACEMENTS.get(frame.f_code)
+        text = found(frame) if callable(found) else found
+        if text is not None:
+            return f"call {text}, which takes traced arrays"
         frame = frame.f_back
     return None
 

@@ -18,7 +18,7 @@ LEVELS = [
     {"lilith.trace", "lilith.captures", "lilith.randomness"},
     {"lilith.ops"},
     {"lilith.transform"},
-    {"lilith.numpy", "lilith.special", "lilith.random"},
+    {"lilith.numpy", "lilith.special", "lilith.random", "lilith.linalg"},
     {"lilith.nn"},
     {"lowering"},
     {"lilith.signature", "lilith.result"},

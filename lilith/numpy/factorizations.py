@@ -336,7 +336,7 @@ def lstsq(a: Any, b: Any, rcond: Any = None) -> Any:
     else:
         u, s, vh = factorization.svd(x, full=False)
         inverse, counts = _inverted(s, tolerance)
-        z = product(solving.pinv(x, u, inverse, vh), right)
+        z = solving.least_squares(x, right, u, inverse, vh)
         rank = sum_(convert(counts, np.dtype(np.int32)), 0, np.int32)
     residuals = full(0, (0,), real)
     if m > n:

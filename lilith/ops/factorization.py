@@ -263,27 +263,36 @@ def _qr_vjp(g: Any, y: Any, a: Value, *, wanted: tuple[bool, ...], full: bool) -
     Source: Walter and Lehmann 2010; Roberts and Roberts, QR and LQ decomposition matrix backpropagation, 2020.
     """
     q, r = y
-    m, n = a.shape[-2:]
-    k = min(m, n)
-    q_bar, r_bar = conj(g[0]), conj(g[1])
+    q_bar, r_bar = _several(g)
+    if q_bar is None and r_bar is None:
+        return (fill_like(a, 0),)
+    k, axis = min(a.shape[-2:]), a.ndim - 1
     beside = None
-    if full and m > n:
-        (q, rest), (q_bar, rest_bar) = [_split(x, n) for x in (q, q_bar)]
-        q_bar = sub(q_bar, product(rest, product(adjoint(rest_bar), q)))
-        r, r_bar = part(r, a.ndim - 2, 0, n), part(r_bar, a.ndim - 2, 0, n)
-    if n > m:
-        r_beside, r, r_bar = part(r_bar, a.ndim - 1, k, n), part(r, a.ndim - 1, 0, k), part(r_bar, a.ndim - 1, 0, k)
-        q_bar = add(q_bar, product(part(a, a.ndim - 1, k, n), adjoint(r_beside)))
-        beside = product(q, r_beside)
-    r = upper_part(r)
-    c = sub(product(r_bar, adjoint(r)), product(adjoint(q), q_bar))
+    if q.shape[-1] > k:
+        q, rest = _split(q, k)
+        r = part(r, axis - 1, 0, k)
+        r_bar = None if r_bar is None else part(r_bar, axis - 1, 0, k)
+        if q_bar is not None:
+            q_bar, rest_bar = _split(q_bar, k)
+            q_bar = sub(q_bar, product(rest, product(adjoint(rest_bar), q)))
+    elif r.shape[-1] > k:
+        r = _split(r, k)[0]
+        if r_bar is not None:
+            r_bar, r_beside = _split(r_bar, k)
+            q_bar = _total(q_bar, product(_split(a, k)[1], adjoint(r_beside)))
+            beside = product(q, r_beside)
+    c = _total(
+        None if r_bar is None else product(r_bar, adjoint(r)),
+        None if q_bar is None else neg(product(adjoint(q), q_bar)),
+    )
     strict = upper_part(c, 1)
     c = add(add(strict, adjoint(strict)), diagonal_matrix(as_dtype(_real(diagonal(c)), c.dtype)))
     a_bar = primitive("triangular_solve")(
-        conj(r), add(q_bar, product(q, c)), left_side=False, lower=False, transpose=True, unit_diagonal=False
+        conj(r), _total(q_bar, product(q, c)), left_side=False, lower=False, transpose=True, unit_diagonal=False
     )
-    if beside is not None:
-        a_bar = concatenate(a_bar, beside, axis=a.ndim - 1)
+    if r.shape[-1] < a.shape[-1]:
+        beside = fill_like(_split(a, k)[1], 0) if beside is None else beside
+        a_bar = concatenate(a_bar, beside, axis=axis)
     return (conj(a_bar),)
 
 

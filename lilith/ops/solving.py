@@ -331,17 +331,21 @@ adjugate_derivative: Primitive = Primitive(
     batch=elementwise_batch("adjugate_derivative"),
 )
 
-# ---- pseudo-inverse -------------------------------------------------------------------------------------------------
+# ---- pseudo-inverse, least squares ----------------------------------------------------------------------------------
 
 
-def _pinv_type(a: TensorType, u: TensorType, inverse: TensorType, vh: TensorType) -> TensorType:
-    check_matrices("pinv", a, u, vh)
+def _check_factors(name: str, a: TensorType, u: TensorType, inverse: TensorType, vh: TensorType) -> None:
+    check_matrices(name, a, u, vh)
     m, n = a.shape[-2:]
     k = min(m, n)
     expected = (replaced(a, m, k), replaced(a, k, dtype=real_dtype(a.dtype)), replaced(a, k, n))
     if any(not t.matches(e) for t, e in zip((u, inverse, vh), expected, strict=True)):
-        raise ShapeError(f"pinv: {u}, {inverse}, {vh} are no factors of {a}", hint=f"they are {expected}")
-    return replaced(a, n, m)
+        raise ShapeError(f"{name}: {u}, {inverse}, {vh} are no factors of {a}", hint=f"they are {expected}")
+
+
+def _pinv_type(a: TensorType, u: TensorType, inverse: TensorType, vh: TensorType) -> TensorType:
+    _check_factors("pinv", a, u, inverse, vh)
+    return replaced(a, a.shape[-1], a.shape[-2])
 
 
 def _pinv_eval(a: np.ndarray, u: np.ndarray, inverse: np.ndarray, vh: np.ndarray) -> np.ndarray:
@@ -360,19 +364,57 @@ def _pinv_vjp(
 ) -> tuple[Value | None, ...]:
     """Y = A⁺ of constant rank: Ā = -Yᴴ Ȳ Yᴴ + (1 - A Y) Ȳᴴ Y Yᴴ + Yᴴ Y Ȳᴴ (1 - Y A), with our conjugates.
 
-    Source: Golub and Pereyra, The differentiation of pseudo-inverses, 1973.
+    The products are put together so that the large side of A stays on the outside. Source: Golub and Pereyra, The
+    differentiation of pseudo-inverses, 1973.
     """
     yh, gh = adjoint(y), transposed(g)  # the adjoint of the conjugate
-    tall = a.shape[-2] >= a.shape[-1]
-    small = product(y, yh) if tall else product(gh, y)
-    first = product(gh, small) if tall else product(small, yh)
-    first = sub(first, product(a, product(y, first)))
-    small = product(y, gh) if tall else product(yh, y)
-    second = product(yh, small) if tall else product(small, gh)
-    second = sub(second, product(second, product(y, a)) if tall else product(product(second, y), a))
-    through = product(product(yh, conj(g)), yh)
+    if a.shape[-2] >= a.shape[-1]:
+        first, second = product(gh, product(y, yh)), product(yh, product(y, gh))
+        beyond = product(second, product(y, a))
+        through = product(yh, product(conj(g), yh))
+    else:
+        first, second = product(product(gh, y), yh), product(product(yh, y), gh)
+        beyond = product(product(second, y), a)
+        through = product(product(yh, conj(g)), yh)
+    first, second = sub(first, product(a, product(y, first))), sub(second, beyond)
     return conj(sub(add(first, second), through)), None, None, None
 
 
 # A⁺ = V diag(inverse) Uᴴ from A's singular vectors and the inverses of those singular values that count, 0 for others.
 pinv = Primitive("pinv", type=_pinv_type, eval=_pinv_eval, vjp=_pinv_vjp, batch=elementwise_batch("pinv"))
+
+
+def _least_squares_type(a: TensorType, b: TensorType, u: TensorType, inverse: TensorType, vh: TensorType) -> TensorType:
+    _check_factors("least_squares", a, u, inverse, vh)
+    check_matrices("least_squares", b)
+    _check_same_stack("least_squares", a, b)
+    if b.shape[-2] != a.shape[-2]:
+        raise ShapeError(f"least_squares: {a} and {b} do not fit", hint="as many rows on the right side")
+    return replaced(a, a.shape[-1], b.shape[-1])
+
+
+def _least_squares_vjp(
+    g: Value, x: Value, a: Value, b: Value, u: Value, inverse: Value, vh: Value, *, wanted: tuple[bool, ...]
+) -> tuple[Value | None, ...]:
+    """x = A⁺ b at constant rank: b̄ = A⁺ᴴ x̄ and Ā = -b̄ xᴴ + (b - A x) (A⁺ b̄)ᴴ + A⁺ᴴ x (x̄ - A⁺ A x̄)ᴴ, with our
+    conjugates. Source: Golub and Pereyra, The differentiation of pseudo-inverses, 1973."""
+    factors, turned = (u, inverse, vh), (adjoint(vh), inverse, adjoint(u))
+    x_bar, ah = conj(g), adjoint(a)
+    b_bar = least_squares(ah, x_bar, *turned)
+    if not wanted[0]:
+        return None, conj(b_bar), None, None, None
+    rest = sub(b, product(a, x))
+    a_bar = sub(product(rest, adjoint(least_squares(a, b_bar, *factors))), product(b_bar, adjoint(x)))
+    unseen = sub(x_bar, least_squares(a, product(a, x_bar), *factors))
+    a_bar = add(a_bar, product(least_squares(ah, x, *turned), adjoint(unseen)))
+    return conj(a_bar), conj(b_bar) if wanted[1] else None, None, None, None
+
+
+# The shortest x for which |A x - b| is least, A⁺ b, from the same factors as pinv.
+least_squares: Primitive = Primitive(
+    "least_squares",
+    type=_least_squares_type,
+    eval=lambda a, b, u, inverse, vh: _pinv_eval(a, u, inverse, vh) @ b,
+    vjp=_least_squares_vjp,
+    batch=_solve_batch("least_squares", right=1),
+)

@@ -23,7 +23,7 @@ from lilith.numpy.core import (
 )
 from lilith.numpy.eager import array_function
 from lilith.numpy.shaping import moveaxis
-from lilith.ops import elementwise, reduction, sorting
+from lilith.ops import cumulative, elementwise, sorting
 from lilith.ops import shape as shapes
 from lilith.random.continuous import standard_uniform
 from lilith.random.keys import UINT64, Shape, floating_dtype, random_bits, sampled_shape
@@ -89,7 +89,7 @@ def fallen_into(name: str, key: Any, weights: Value, before: Shape) -> Value:
     """Indices along the last axis of weights (*rest, k), of shape (*before, *rest): where u times the total falls."""
     rest, k, dtype = weights.shape[:-1], weights.shape[-1], weights.dtype
     count = math.prod(before)
-    sums = reduction.cumsum(weights, axis=weights.ndim - 1, reverse=False)
+    sums = cumulative.cumsum(weights, axis=weights.ndim - 1, reverse=False)
     total = shapes.part(sums, sums.ndim - 1, k - 1, k)
     u = standard_uniform(name, key, (*rest, count), dtype)
     found = sorting.searchsorted(sums, u * expand(total, u.shape), side="right")

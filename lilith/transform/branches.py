@@ -49,7 +49,7 @@ class Split:
     @property
     def expensive(self) -> set[Value]:
         """The results of nodes that are not to be run again."""
-        return {y for node in self.primal if node.primitive in EXPENSIVE or node.effect for y in node.results}
+        return {y for node in self.primal if node.primitive.name in EXPENSIVE or node.effect for y in node.results}
 
     def ahead(self, kept: Sequence[Value]) -> Graph:
         """The graph `(x...) -> (y..., kept...)`."""

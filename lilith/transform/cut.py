@@ -14,16 +14,17 @@ from collections import deque
 from collections.abc import Iterable, Mapping, Sequence
 
 from lilith.ir.graph import Node, Value
-from lilith.ir.primitive import Primitive
-from lilith.ops import conv, factorization, fft, linalg, loops, sorting
 
-EXPENSIVE = frozenset(
-    value
-    for family in (conv, factorization, fft, linalg, loops, sorting)
-    for value in vars(family).values()
-    if isinstance(value, Primitive)
+PRODUCTS = frozenset({"dot_general", "conv"})
+
+EXPENSIVE = PRODUCTS | frozenset(
+    "case scan while_loop reverse_while "  # branches and loops
+    "cholesky lu qr eigh svd eig triangular_solve solve slogdet det adjugate adjugate_derivative pinv least_squares "
+    "repeatedly_squared matrix_sqrt lyapunov fft argsort searchsorted reduce_window_sum reduce_window_max "
+    "linear_recurrence cumsum cumprod cummax cummin "
+    "gamma_density gammainc_quotient gammainc gammaincc beta_density betainc_quotient betainc random_gamma".split()
 )
-"""What is not computed again: products, convolutions, factorisations, transforms, sorting, loops."""
+"""The names of what is not computed again: products, factorisations, transforms, sorting, running sums, loops."""
 
 _MAX_EXHAUSTIVE = 3
 

@@ -8,17 +8,15 @@ products is contracted once over all steps. Which rows those are says a smallest
 
 from __future__ import annotations
 
-from collections.abc import Sequence
+from collections.abc import Callable, Sequence
 from typing import NamedTuple
 
 from lilith.ir.graph import Builder, Graph, Node, Value, current_builder, fill_like
-from lilith.ir.primitive import Primitive
-from lilith.ops import conv, elementwise, linalg, reduction
 from lilith.ops.loops import INDEX, scan
 from lilith.ops.reduction import reduce_sum
 from lilith.ops.shape import iota
 from lilith.transform.batch import batch
-from lilith.transform.cut import EXPENSIVE, cheapest_cut
+from lilith.transform.cut import EXPENSIVE, PRODUCTS, cheapest_cut
 from lilith.transform.parts import between
 from lilith.transform.prune import remove_dead
 
@@ -28,12 +26,23 @@ FREE_BYTES = 2**24
 SMALL_BYTES = 2**23
 """Up to this size all rows that do not depend on the carry are computed before the loop."""
 
-PRODUCTS = frozenset(
-    value for family in (conv, linalg) for value in vars(family).values() if isinstance(value, Primitive)
+_MOVES = frozenset(
+    "fill constant iota broadcast_in_dim reshape transpose rev concatenate pad slice gather dynamic_slice convert "
+    "bitcast stop_gradient".split()
 )
-_WORK = PRODUCTS | {
-    value for family in (elementwise, reduction) for value in vars(family).values() if isinstance(value, Primitive)
-}
+"""What moves and repeats elements: not worth storing rows for."""
+
+
+def _is_work(node: Node) -> bool:
+    return node.primitive.name not in _MOVES
+
+
+def _is_product(node: Node) -> bool:
+    return node.primitive.name in PRODUCTS
+
+
+def _is_expensive(node: Node) -> bool:
+    return node.primitive.name in EXPENSIVE
 
 
 class _Body(NamedTuple):
@@ -138,15 +147,15 @@ def _rows_kept(b: _Body, length: int, read: int) -> list[Value]:
     """
     nodes, everything = b.graph.nodes, list(dict.fromkeys([*b.stacked, *b.summed]))
     core = _ancestors(nodes, b.after)
-    fast = {y for n in nodes if n.primitive in PRODUCTS and core.isdisjoint(n.results) for y in n.results}
-    sources = {*b.before, *[y for n in nodes if n.primitive in EXPENSIVE for y in n.results if y not in fast]}
+    fast = {y for n in nodes if _is_product(n) and core.isdisjoint(n.results) for y in n.results}
+    sources = {*b.before, *[y for n in nodes if _is_expensive(n) for y in n.results if y not in fast]}
     # a sum in the loop reads and writes its total in every step
     cost: dict[Value, float] = {y: 2.0 * y.type.nbytes for y in b.summed}
 
     def kept(leaving: list[Value], limit: int) -> list[Value] | None:
         _, rows = cheapest_cut(nodes, leaving, sources, set(), cost)
         late = between(b.graph, (*b.graph.inputs, *rows), leaving).nodes
-        own = [y for n in late if n.primitive not in PRODUCTS for y in n.results if y not in b.summed]
+        own = [y for n in late if not _is_product(n) for y in n.results if y not in b.summed]
         own += [y for y in rows if y not in everything]
         if length * sum(y.type.nbytes for y in own) > limit:
             return None
@@ -192,27 +201,33 @@ def _with_rows_ahead(
 ) -> tuple[_Body, list[Value], list[Value]]:
     """The loop with what is computed before it as constants and rows: the body, the constants and the rows."""
     moving, still = _independent(b)
-    constant = _worth(b, still, EXPENSIVE, float("inf"))
-    ahead = _worth(b, moving, _WORK, SMALL_BYTES // length) or _worth(b, moving, PRODUCTS, limit // length)
+    constant = _worth(b, still, _is_expensive, float("inf"))
+    ahead = _worth(b, moving, _is_work, SMALL_BYTES // length) or _worth(b, moving, _is_product, limit // length)
     if not constant and not ahead:
         return b, fixed, rows
     once = current_builder().inline(between(b.graph, b.fixed, constant), fixed) if constant else []
     given = dict(zip((*b.fixed, *b.rows), (*fixed, *rows), strict=True))
     stacks = _for_all_steps(b, ahead, given, length) if ahead else []
-    inputs = (b.step, *b.fixed, *constant, *b.before, *b.rows, *ahead)
-    graph = between(b.graph, inputs, b.graph.outputs)
-    body = _taken_apart(graph, len(b.fixed) + len(constant), len(b.before), 0)
-    return body, [*fixed, *once], [*rows, *stacks]
+    constants = list(zip((*b.fixed, *constant), (*fixed, *once), strict=True))
+    read = list(zip((*b.rows, *ahead), (*rows, *stacks), strict=True))
+    graph = between(b.graph, (b.step, *[x for x, _ in constants], *b.before, *[x for x, _ in read]), b.graph.outputs)
+    used = {x for node in graph.nodes for x in node.operands}.union(graph.outputs)
+    constants, read = [[pair for pair in pairs if pair[0] in used] for pairs in (constants, read)]
+    inputs = (b.step, *[x for x, _ in constants], *b.before, *[x for x, _ in read])
+    body = _taken_apart(between(graph, inputs, graph.outputs), len(constants), len(b.before), 0)
+    return body, [value for _, value in constants], [value for _, value in read]
 
 
 def _independent(b: _Body) -> tuple[list[Node], list[Node]]:
-    """The nodes that do not depend on the carry: those that differ from step to step, and those that do not."""
+    """The nodes that do not depend on the carry: those that differ from step to step, but for loops and the like, which
+    may need much memory for all steps at once; and those that do not."""
     dependent, moved = set(b.before), {b.step, *b.rows}
     moving, still = [], []
     for node in b.graph.nodes:
-        if not dependent.isdisjoint(node.operands):
+        steps = not moved.isdisjoint(node.operands)
+        if not dependent.isdisjoint(node.operands) or (steps and _is_expensive(node) and not _is_product(node)):
             dependent.update(node.results)
-        elif not moved.isdisjoint(node.operands):
+        elif steps:
             moved.update(node.results)
             moving.append(node)
         elif node.operands:
@@ -220,11 +235,11 @@ def _independent(b: _Body) -> tuple[list[Node], list[Node]]:
     return moving, still
 
 
-def _worth(b: _Body, nodes: Sequence[Node], kinds: frozenset[Primitive] | set[Primitive], limit: float) -> list[Value]:
-    """The smallest rows with which the loop needs none of the nodes of these kinds; none where they exceed the limit,
+def _worth(b: _Body, nodes: Sequence[Node], kind: Callable[[Node], bool], limit: float) -> list[Value]:
+    """The smallest rows with which the loop needs none of the nodes of this kind; none where they exceed the limit,
     in bytes per step, or where there is no such node."""
     inside = {y for node in nodes for y in node.results}
-    sources = {y for node in nodes if node.primitive in kinds for y in node.results}
+    sources = {y for node in nodes if kind(node) for y in node.results}
     needed = {x for node in b.graph.nodes if inside.isdisjoint(node.results) for x in node.operands if x in inside}
     needed.update([y for y in b.graph.outputs if y in inside])
     size, found = cheapest_cut(nodes, [x for x in inside if x in needed], sources, set(), {})

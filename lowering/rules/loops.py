@@ -16,7 +16,7 @@ I32 = TensorType((), np.dtype(np.int32))
 
 
 def _branch(e: Emitter, graph: Graph, operands: Sequence[str]) -> str:
-    return e.region((), lambda _: list(zip(e.graph(graph, operands), types_of(graph.outputs), strict=True)))
+    return e.region((), lambda _: list(zip(e.body(graph, operands), types_of(graph.outputs), strict=True)))
 
 
 def _case(e: Emitter, node: Node, operands: list[str]) -> tuple[str, ...]:
@@ -51,8 +51,8 @@ def _while(e: Emitter, node: Node, operands: list[str]) -> tuple[str, ...]:
         e,
         operands,
         types_of(node.operands),
-        lambda names: e.graph(cond, names)[0],
-        lambda names: [*names[:constants], *e.graph(body, names)],
+        lambda names: e.body(cond, names)[0],
+        lambda names: [*names[:constants], *e.body(body, names)],
     )
     return out[constants:]
 
@@ -92,7 +92,7 @@ def _scan(e: Emitter, node: Node, operands: list[str]) -> tuple[str, ...]:
         if params["reverse"]:
             index = e.op("stablehlo.subtract", (e.constant(length - 1, INDEX), counter), (INDEX, INDEX), INDEX)
         rows = [_row(e, x, t, index) for x, t in zip(names[read], types[read], strict=True)]
-        out = e.graph(params["body"], [index, *names[1 : 1 + fixed], *rows])
+        out = e.body(params["body"], [index, *names[1 : 1 + fixed], *rows])
         e.locate(node.source)
         written = [
             _with_row(e, y, t.type, row, index)
@@ -110,7 +110,7 @@ def _scan(e: Emitter, node: Node, operands: list[str]) -> tuple[str, ...]:
 
 def _reverse_while(e: Emitter, node: Node, operands: list[str]) -> list[str]:
     """The loops it stands for. Beside its while_loop it is written together with that (`lilith.ops.checkpoints`)."""
-    return e.graph(Graph(node.primitive.name, node.operands, ("",) * len(operands), (node,), node.results), operands)
+    return e.body(Graph(node.primitive.name, node.operands, ("",) * len(operands), (node,), node.results), operands)
 
 
 RULES.update({"case": _case, "while_loop": _while, "scan": _scan, "reverse_while": _reverse_while})

@@ -188,10 +188,9 @@ def _well_conditioned(packed: Value) -> Value:
 
 
 def _adjugate_by_inverse(a: Value, packed: Value, pivots: Value) -> Value:
-    order = row_order(pivots, size=a.shape[-1])
-    inverse = solve(a, identity(a), packed, order, transpose=False)
-    scalar = det(a, packed, pivots)
-    return elementwise.mul(inverse, broadcast_in_dim(scalar, shape=a.shape, axes=tuple(range(scalar.ndim))))
+    scalar, order = det(a, packed, pivots), row_order(pivots, size=a.shape[-1])
+    spread = broadcast_in_dim(scalar, shape=a.shape, axes=tuple(range(scalar.ndim)))
+    return solve(a, elementwise.mul(spread, identity(a)), packed, order, transpose=False)
 
 
 def _adjugate(e: Emitter, node: Node, operands: list[str]) -> str:
@@ -230,6 +229,17 @@ def _pinv(e: Emitter, node: Node, operands: list[str]) -> str:
     return composed(e, _pseudo_inverse, operands[1:], [x.type for x in node.operands][1:])
 
 
+def _by_singular_values(b: Value, u: Value, inverse: Value, vh: Value) -> Value:
+    inner = product(adjoint(u), b)
+    return product(adjoint(vh), elementwise.mul(columns(as_dtype(inverse, u.dtype), b.shape[-1]), inner))
+
+
+def _least_squares(e: Emitter, node: Node, operands: list[str]) -> str:
+    if node.results[0].type.size == 0 or node.operands[0].type.size == 0:
+        return e.constant(0, node.results[0].type)
+    return composed(e, _by_singular_values, operands[1:], [x.type for x in node.operands][1:])
+
+
 _RULES: dict[str, Any] = {
     "triangular_solve": _triangular_solve,
     "solve": _solve,
@@ -238,5 +248,6 @@ _RULES: dict[str, Any] = {
     "adjugate": _adjugate,
     "adjugate_derivative": _adjugate_derivative,
     "pinv": _pinv,
+    "least_squares": _least_squares,
 }
 RULES.update(_RULES)

@@ -19,10 +19,9 @@ def _factored(a: np.ndarray, *between: np.ndarray, pivots: bool = True, smooth: 
     return sample(a, *between, *factors, smooth=flags, **params)
 
 
-def _pseudo_inverse(a: np.ndarray, rank: int) -> Sample:
+def _pseudo_inverse(a: np.ndarray, *right: np.ndarray) -> Sample:
     u, s, vh = np.linalg.svd(a, full_matrices=False)
-    inverse = np.where(np.arange(s.shape[-1]) < rank, 1 / s, 0).astype(s.dtype)
-    return sample(a, u, inverse, vh, smooth=(True, False, False, False))
+    return sample(a, *right, u, 1 / s, vh, smooth=(True,) * (1 + len(right)) + (False,) * 3)
 
 
 def samples() -> dict[str, list[Sample]]:
@@ -52,6 +51,8 @@ def samples() -> dict[str, list[Sample]]:
     squares += [turned, matrices(F32, (3, 3)), np.zeros((0, 0))]
     flat = matrices(F64, (3, 3))
     flat[2] = flat[0] + flat[1]
+    shapes = ((F64, (3, 3)), (F64, (4, 2)), (F64, (2, 2, 3)), (C128, (3, 2)), (C128, (2, 3)), (F32, (2, 3)))
+    general = [matrices(d, s) for d, s in shapes]
     return {
         "triangular_solve": triangular,
         "solve": [*solve, _factored(turned, matrices(F64, (4, 1)), pivots=False, transpose=True)],
@@ -62,8 +63,6 @@ def samples() -> dict[str, list[Sample]]:
         + [_factored(a, smooth=False) for a in (flat, np.ones((3, 3)), np.zeros((3, 3)))],
         "adjugate_derivative": [_factored(a, matrices(a.dtype, a.shape, 2)) for a in squares]
         + [_factored(np.ones((3, 3)), matrices(F64, (3, 3), 2), smooth=False)],
-        "pinv": [
-            _pseudo_inverse(matrices(d, s), min(s[-2:]))
-            for d, s in ((F64, (3, 3)), (F64, (4, 2)), (F64, (2, 2, 3)), (C128, (3, 2)), (C128, (2, 3)), (F32, (2, 3)))
-        ],
+        "pinv": [_pseudo_inverse(a) for a in general],
+        "least_squares": [_pseudo_inverse(a, matrices(a.dtype, (*a.shape[:-1], 2), 1)) for a in general],
     }
