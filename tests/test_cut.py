@@ -174,6 +174,20 @@ def test_the_gradient_of_a_matrix_is_contracted_once():
     assert len(outside.params["contract"][0]) == 2
 
 
+def test_a_loop_that_reads_by_its_index_scans():
+    """No step adds to an array of x's size."""
+
+    def f(x):
+        return lilith.fori_loop(0, 200_000, lambda i, c: np.sin(c * x[i + 1]) + x[200_000 - i], 0.5)
+
+    graph = lilith.trace_grad(f, np.ones(200_001))
+    for node in graph.nodes:
+        if node.primitive.name == "scan":
+            body = node.params["body"]
+            assert all(y.type.size == 1 for inner in body.nodes for y in inner.results)
+            assert node.params["constants"] == 0
+
+
 def test_large_sums_without_products_stay_in_the_loop():
     def f(x):
         return np.sum(lilith.fori_loop(0, 100, lambda i, y: y + 0.1 * np.sin(x * y), x))

@@ -149,6 +149,15 @@ def only_rows(api, x, w):
     return np.sum(api.scan(lambda c, v: (c, np.sum(np.sin(v * w))), None, x)[1] ** 2)
 
 
+def indexed(api, x, w):
+    """Rows by the number of the step: evenly spaced ones, from the end, others, and a window."""
+
+    def body(i, c):
+        return np.sin(c + x[i] * w) + x[2 * i, 0] * x[4 - i] + x[-1 - i] * x[(i * i) % 5, 1] + x[i // 2]
+
+    return np.sum(api.fori_loop(0, 3, body, w))
+
+
 def matrix(*shape):
     return RNG.normal(size=shape)
 
@@ -170,6 +179,7 @@ CASES: list[tuple[Callable[..., Any], tuple]] = [
     (while_in_while, VECTORS),
     (repeated_rows, ROWS),
     (only_rows, ROWS),
+    (indexed, (matrix(5, 2), matrix(2))),
 ]
 IDS = [f"{f.__name__}{len(args[2]) if f is rnn else ''}" for f, args in CASES]
 

@@ -9,7 +9,6 @@ products is contracted once over all steps. Which rows those are says a smallest
 from __future__ import annotations
 
 from collections.abc import Callable, Sequence
-from typing import NamedTuple
 
 from lilith.ir.graph import Builder, Graph, Node, Value, current_builder, fill_like
 from lilith.ops.loops import INDEX, scan
@@ -19,6 +18,7 @@ from lilith.transform.batch import batch
 from lilith.transform.cut import EXPENSIVE, PRODUCTS, cheapest_cut
 from lilith.transform.parts import between
 from lilith.transform.prune import remove_dead
+from lilith.transform.rows import Body, taken_apart, with_slices_as_rows
 
 FREE_BYTES = 2**24
 """How much memory work may take that leaves a loop, and twice what the loop reads in any case."""
@@ -45,37 +45,6 @@ def _is_expensive(node: Node) -> bool:
     return node.primitive.name in EXPENSIVE
 
 
-class _Body(NamedTuple):
-    """A body with its inputs by their parts; `sums` of its outputs are to be added up, not stacked."""
-
-    graph: Graph
-    fixed: tuple[Value, ...]
-    before: tuple[Value, ...]
-    rows: tuple[Value, ...]
-    after: tuple[Value, ...]
-    stacked: tuple[Value, ...]
-    summed: tuple[Value, ...]
-
-    @property
-    def step(self) -> Value:
-        """The number of the step."""
-        return self.graph.inputs[0]
-
-
-def _taken_apart(graph: Graph, constants: int, carries: int, sums: int) -> _Body:
-    own = graph.inputs[1:]
-    stop = len(graph.outputs) - sums
-    return _Body(
-        graph,
-        own[:constants],
-        own[constants : constants + carries],
-        own[constants + carries :],
-        graph.outputs[:carries],
-        graph.outputs[carries:stop],
-        graph.outputs[stop:],
-    )
-
-
 def emit_scan(
     operands: Sequence[Value],
     *,
@@ -87,9 +56,9 @@ def emit_scan(
     sums: int = 0,
 ) -> tuple[Value, ...]:
     """A scan, of whose results the last `sums` are not stacked but added up; what can leave it does."""
-    b = _taken_apart(body, constants, carries, sums)
+    b = taken_apart(body, constants, carries, sums)
     fixed, first = list(operands[:constants]), list(operands[constants : constants + carries])
-    rows = list(operands[constants + carries :])
+    b, rows = with_slices_as_rows(b, fixed, list(operands[constants + carries :]), length)
     read = sum(x.type.nbytes for x in rows)
     leaves = length > 1 and carries > 0 and not any(node.effect for node in body.nodes)
     kept = _rows_kept(b, length, read) if leaves else [*b.stacked, *b.summed]
@@ -115,7 +84,7 @@ def emit_scan(
     found = dict(zip(stacked, out[len(first) :], strict=True))
     sums_found = dict(zip(added, out[carries : len(first)], strict=True))
     if late:
-        given = {x: v for x, v in zip(b.fixed, operands, strict=False)}
+        given = dict(zip(b.fixed, operands, strict=False))
         given.update(zip(b.rows, rows, strict=True))
         given.update(found)
         found.update(zip(late, _for_all_steps(b, late, given, length), strict=True))
@@ -123,7 +92,7 @@ def emit_scan(
     return (*out[:carries], *[found[y] for y in b.stacked], *every)
 
 
-def _with_totals(b: _Body, stacked: Sequence[Value], added: Sequence[Value]) -> tuple[_Body, list[Value]]:
+def _with_totals(b: Body, stacked: Sequence[Value], added: Sequence[Value]) -> tuple[Body, list[Value]]:
     """The body with a carry for every sum."""
     totals = [Value(y.type.strong) for y in added]
     with Builder() as builder:
@@ -134,13 +103,13 @@ def _with_totals(b: _Body, stacked: Sequence[Value], added: Sequence[Value]) -> 
         b.graph.name, inputs, tuple([f"x{i}" for i in range(len(inputs))]), tuple(builder.nodes), (*after, *stacked)
     )
     graph = remove_dead(whole)
-    return _taken_apart(graph, len(b.fixed), len(after), 0), totals
+    return taken_apart(graph, len(b.fixed), len(after), 0), totals
 
 
 # ---- after the loop --------------------------------------------------------------------------------------------------
 
 
-def _rows_kept(b: _Body, length: int, read: int) -> list[Value]:
+def _rows_kept(b: Body, length: int, read: int) -> list[Value]:
     """The rows that the loop stacks or adds up; all other results follow from them after it.
 
     Everything leaves where that is little; else what follows from products that the recurrence does without.
@@ -185,7 +154,7 @@ def _ancestors(nodes: Sequence[Node], outputs: Sequence[Value]) -> set[Value]:
     return found
 
 
-def _for_all_steps(b: _Body, outputs: Sequence[Value], given: dict[Value, Value], length: int) -> list[Value]:
+def _for_all_steps(b: Body, outputs: Sequence[Value], given: dict[Value, Value], length: int) -> list[Value]:
     """The outputs of all steps, stacked, from constants and stacked rows."""
     part = between(b.graph, (b.step, *given), outputs)
     flags = [True, *[x not in b.fixed for x in given]]
@@ -197,8 +166,8 @@ def _for_all_steps(b: _Body, outputs: Sequence[Value], given: dict[Value, Value]
 
 
 def _with_rows_ahead(
-    b: _Body, fixed: list[Value], rows: list[Value], length: int, limit: int
-) -> tuple[_Body, list[Value], list[Value]]:
+    b: Body, fixed: list[Value], rows: list[Value], length: int, limit: int
+) -> tuple[Body, list[Value], list[Value]]:
     """The loop with what is computed before it as constants and rows: the body, the constants and the rows."""
     moving, still = _independent(b)
     constant = _worth(b, still, _is_expensive, float("inf"))
@@ -214,11 +183,11 @@ def _with_rows_ahead(
     used = {x for node in graph.nodes for x in node.operands}.union(graph.outputs)
     constants, read = [[pair for pair in pairs if pair[0] in used] for pairs in (constants, read)]
     inputs = (b.step, *[x for x, _ in constants], *b.before, *[x for x, _ in read])
-    body = _taken_apart(between(graph, inputs, graph.outputs), len(constants), len(b.before), 0)
+    body = taken_apart(between(graph, inputs, graph.outputs), len(constants), len(b.before), 0)
     return body, [value for _, value in constants], [value for _, value in read]
 
 
-def _independent(b: _Body) -> tuple[list[Node], list[Node]]:
+def _independent(b: Body) -> tuple[list[Node], list[Node]]:
     """The nodes that do not depend on the carry: those that differ from step to step, but for loops and the like, which
     may need much memory for all steps at once; and those that do not."""
     dependent, moved = set(b.before), {b.step, *b.rows}
@@ -235,7 +204,7 @@ def _independent(b: _Body) -> tuple[list[Node], list[Node]]:
     return moving, still
 
 
-def _worth(b: _Body, nodes: Sequence[Node], kind: Callable[[Node], bool], limit: float) -> list[Value]:
+def _worth(b: Body, nodes: Sequence[Node], kind: Callable[[Node], bool], limit: float) -> list[Value]:
     """The smallest rows with which the loop needs none of the nodes of this kind; none where they exceed the limit,
     in bytes per step, or where there is no such node."""
     inside = {y for node in nodes for y in node.results}
