@@ -14,6 +14,10 @@ from lilith.transform.batch import batch
 RNG = np.random.default_rng(0)
 
 
+def ones(n):
+    return np.ones(n), np.ones((n, n))
+
+
 @dataclasses.dataclass
 class State:
     position: np.ndarray
@@ -214,6 +218,78 @@ def test_print_in_a_loop(capfd):
 
     lilith.grad(f, 1.0)
     assert sorted(capfd.readouterr().out.split()) == ["1.0", "1.0", "2.0"]
+
+
+def test_print_in_a_while_loop_prints_once_a_step(capfd):
+    """Steps that the way back goes through again are silent."""
+
+    def f(x):
+        def step(y):
+            lilith.print("{:.0f}", y)
+            return y * x
+
+        return lilith.while_loop(lambda y: y < 100, step, x, checkpoints=2)
+
+    assert lilith.grad(f, 2.0)[1][0] == 7 * 2.0**6
+    assert sorted(map(int, capfd.readouterr().out.split())) == [2, 4, 8, 16, 32, 64]
+
+
+def test_cost_counts_steps():
+    graph = lilith.trace(lambda x, w: lilith.scan(lambda c, _: (np.tanh(w @ c), None), x, length=5)[0], *ones(3))
+    from lowering.cost import cost_of
+
+    cost = cost_of(graph)
+    assert cost.primitives["dot_general"].flops == 5 * 2 * 9
+    assert cost.primitives["tanh"].nodes == 5
+
+
+def test_gradients_inside_jax():
+    import jax
+    import jax.numpy as jnp
+
+    def slope(x):
+        return lilith.grad(lambda x: lilith.while_loop(lambda c: c < 100, lambda c: c * x, x), x)[1][0]
+
+    xs = np.array([2.0, 3.0], np.float32)
+    np.testing.assert_allclose(jax.vmap(slope)(jnp.asarray(xs)), [448, 405])
+    np.testing.assert_allclose(jax.jit(slope)(jnp.float32(2)), 448)
+
+
+def test_python_branches_beside_loops_and_in_them():
+    def f(x):
+        y = lilith.while_loop(lambda c: c < 100, lambda c: c * x, x)
+        return y * 2 if y > 130 else y * 3
+
+    assert lilith.grad(f, 2.0)[1][0] == 3 * 448
+    assert lilith.grad(f, 3.0)[1][0] == 2 * 405
+    with pytest.raises(lilith.TraceError, match=r"lilith\.cond or lilith\.while_loop"):
+        lilith.scan(lambda c, v: (c * v if c > 0 else c, None), 1.0, np.arange(3.0))
+
+
+def test_a_gradient_inside_of_a_loop():
+    def descend(x):
+        def step(i, y):
+            _, g = lilith.grad(lambda z: (z * z - x) ** 2 + z, y)
+            return y - 0.05 * g[0]
+
+        return lilith.fori_loop(0, 5, step, 1.0)
+
+    check_grads(descend, (2.0,))
+
+
+def test_lowering_for_other_platforms():
+    from lowering import carrier
+    from lowering.emit import emit
+
+    def f(x, w):
+        y = lilith.while_loop(lambda c: np.sum(c) < 100, lambda c: c * x + w, x)
+        return np.sum(lilith.scan(lambda c, _: (lilith.cond(c[0] > 0, lambda: c * w, lambda: c), None), y, length=3)[0])
+
+    graph = lilith.trace_grad(f, np.ones(2), np.ones(2))
+    for platform in ("cpu", "cuda", "tpu"):
+        text = carrier.pretty(emit(graph, platform))
+        # the while_loop and the way back from it share the way there: two loops each; and two scans
+        assert text.count("stablehlo.while") == 6
 
 
 def test_carry_errors():

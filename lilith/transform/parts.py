@@ -22,3 +22,22 @@ def between(graph: Graph, inputs: Sequence[Value], outputs: Sequence[Value]) -> 
         nodes.append(node)
     names = tuple([f"x{i}" for i in range(len(inputs))])
     return Graph(graph.name, tuple(inputs), names, tuple(reversed(nodes)), tuple(outputs))
+
+
+def without_effects(graph: Graph) -> Graph:
+    """The graph without nodes that act on the outside: for steps that are gone through again."""
+    if not any(node.effect for node in graph.nodes):
+        return graph
+    nodes = []
+    for node in graph.nodes:
+        if node.primitive.effect and not node.results:
+            continue
+        if node.effect:
+            params = dict(node.params)
+            for name in node.primitive.graphs:
+                value = params[name]
+                silent = tuple(map(without_effects, value)) if isinstance(value, tuple) else without_effects(value)
+                params[name] = silent
+            node = Node(node.primitive, node.operands, params, node.results, node.source)
+        nodes.append(node)
+    return Graph(graph.name, graph.inputs, graph.input_names, tuple(nodes), graph.outputs)

@@ -20,7 +20,7 @@ from lilith.transform.batch import batch, batched_outputs
 from lilith.transform.branches import bound_to_zero
 from lilith.transform.forward import forward
 from lilith.transform.loops import active_operands
-from lilith.transform.parts import between
+from lilith.transform.parts import between, without_effects
 from lilith.transform.reverse import carries_derivative, reverse
 from lilith.transform.simplify import simplify
 
@@ -51,8 +51,8 @@ def reverse_of_while(
     out = reverse_while(
         *operands,
         *[g[k] for k in live],
-        cond=cond,
-        body=body,
+        cond=without_effects(cond),
+        body=without_effects(body),
         pull=pull,
         constants=constants,
         active=tuple(positions),
