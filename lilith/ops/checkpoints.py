@@ -18,7 +18,7 @@ from lilith.ir.graph import Builder, Graph, Node, Value, current_builder, fill_l
 from lilith.ir.type import TensorType
 from lilith.ops.elementwise import add, div, eq, gt, logical_and, lt, mul, select, sub
 from lilith.ops.indexing import dynamic_slice, dynamic_update_slice
-from lilith.ops.loops import INDEX, case, types_of, while_loop
+from lilith.ops.loops import INDEX, types_of, while_loop
 from lilith.ops.shape import broadcast_in_dim, fill, iota, pad, reshape
 from lilith.ops.slicing import slice
 
@@ -74,22 +74,68 @@ def _every_second(x: Value) -> Value:
 
 
 class Trail(NamedTuple):
-    """What the way there leaves: the carries kept, the stride between them, the number of steps."""
+    """What the way there leaves.
 
+    Attributes:
+        kept: which carries the places are for: those that the way back reads, and those that these follow from.
+        places: by carry, the values kept.
+        stride: between them.
+        steps: how many there were.
+    """
+
+    kept: list[int]
     places: list[Value]
     stride: Value
     steps: Value
 
 
-def there(fixed: Sequence[Value], first: Sequence[Value], params: dict[str, Any]) -> tuple[list[Value], Trail]:
-    """The loop itself, with a trail: the last carry and the trail.
+def _part(graph: Graph, kept: Sequence[int], constants: int, outputs: Sequence[Value]) -> Graph:
+    """The graph to some of its outputs, with inputs for some of the carries only: the others are not read."""
+    carries = range(constants, constants + len(kept))
+    needed = set(outputs)
+    nodes = []
+    for node in reversed(graph.nodes):
+        if not needed.isdisjoint(node.results):
+            needed.update(node.operands)
+            nodes.append(node)
+    places = [*range(constants), *[constants + k for k in kept]]
+    inputs = tuple([graph.inputs[i] for i in places])
+    names = tuple([f"x{i}" for i in range(constants + len(carries))])
+    return Graph(graph.name, inputs, names, tuple(reversed(nodes)), tuple(outputs))
+
+
+def _read(graph: Graph, outputs: Sequence[Value], constants: int, count: int) -> set[int]:
+    """The carries that the outputs depend on."""
+    needed = set(outputs)
+    for node in reversed(graph.nodes):
+        if not needed.isdisjoint(node.results):
+            needed.update(node.operands)
+    return {k for k in range(count) if graph.inputs[constants + k] in needed}
+
+
+def carries_read(pulls: Sequence[Graph], body: Graph, constants: int) -> list[int]:
+    """The carries that any way back reads, and those from which the body computes them."""
+    count = len(body.outputs)
+    found = {k for pull in pulls for k in _read(pull, pull.outputs, constants, count)}
+    while True:
+        more = found | _read(body, [body.outputs[k] for k in found], constants, count)
+        if more == found:
+            return sorted(found)
+        found = more
+
+
+def there(
+    fixed: Sequence[Value], first: Sequence[Value], params: dict[str, Any], kept: Sequence[int]
+) -> tuple[list[Value], Trail]:
+    """The loop itself, with a trail of the carries in `kept`: the last carry and the trail.
 
     It carries: fixed, carry, places, place, stride, left, steps. The carry `left` steps on is the next to keep, in
     `place`; the others go to one place more, which nobody reads. Counting avoids a division in every step.
     """
     cond, body, count = params["cond"], params["body"], _even(params["checkpoints"])
     c, k = len(fixed), len(first)
-    empty = [fill(value=x.dtype.type(0).item(), shape=(count + 1, *x.shape), dtype=x.dtype) for x in first]
+    types = [first[i].type for i in kept]
+    empty = [fill(value=t.dtype.type(0).item(), shape=(count + 1, *t.shape), dtype=t.dtype) for t in types]
 
     def running(xs: Sequence[Value]) -> Value:
         return _inline(cond, xs[: c + k])[0]
@@ -100,24 +146,19 @@ def there(fixed: Sequence[Value], first: Sequence[Value], params: dict[str, Any]
     def step(xs: Sequence[Value]) -> list[Value]:
         place, stride, left, steps = xs[-4:]
         one, on = _number(1), eq(left, _number(0))
-        kept = _stored(xs[c + k : -4], xs[c : c + k], select(on, place, _number(count)))
+        stored = _stored(xs[c + k : -4], [xs[c + i] for i in kept], select(on, place, _number(count)))
         place = select(on, add(place, one), place)
         left = sub(select(on, stride, left), one)
-        return [*xs[:c], *_inline(body, xs[: c + k]), *kept, place, stride, left, add(steps, one)]
+        return [*xs[:c], *_inline(body, xs[: c + k]), *stored, place, stride, left, add(steps, one)]
 
     def thin(xs: Sequence[Value]) -> list[Value]:
-        return [*[_every_second(x) for x in xs[:-2]], _number(count // 2), mul(xs[-1], _number(2))]
-
-    def fill_up(xs: Sequence[Value]) -> list[Value]:
-        changed = xs[c + k : -2]
-        types = types_of(changed)
-        branches = (_graph("same", types, lambda ys: ys), _graph("thin", types, thin))
-        thinner = case(gt(xs[-1], _number(0)), *changed, branches=branches)
+        thinner = [*[_every_second(x) for x in xs[c + k : -4]], _number(count // 2), mul(xs[-3], _number(2))]
         return list(_loop("steps", [*xs[: c + k], *thinner, *xs[-2:]], has_place, step))
 
     zero = _number(0)
-    out = _loop("strides", [*fixed, *first, *empty, zero, _number(1), zero, zero], running, fill_up)
-    return list(out[c : c + k]), Trail(list(out[c + k : -4]), out[-3], out[-1])
+    full = _loop("steps", [*fixed, *first, *empty, zero, _number(1), zero, zero], has_place, step)
+    out = _loop("strides", full, running, thin)
+    return list(out[c : c + k]), Trail(list(kept), list(out[c + k : -4]), out[-3], out[-1])
 
 
 class _Back:
@@ -127,11 +168,13 @@ class _Back:
     `end` are still to go.
     """
 
-    def __init__(self, fixed: Sequence[Value], g: Sequence[Value], params: dict[str, Any]):
-        self.body, self.pull = params["body"], params["pull"]
-        self.c, self.k = len(fixed), len(self.body.outputs)
+    def __init__(self, fixed: Sequence[Value], g: Sequence[Value], params: dict[str, Any], kept: Sequence[int]):
+        body, pull, c = params["body"], params["pull"], len(fixed)
+        self.c, self.k = c, len(kept)
+        self.body = _part(body, kept, c, [body.outputs[i] for i in kept])
+        self.pull = _with_cotangents(pull, kept, c, len(body.outputs))
         self.count = _even(params["checkpoints"])
-        self.sums = sum(i < self.c for i in params["active"])
+        self.sums = sum(i < c for i in params["active"])
         self.width = self.sums + len(g)
 
     def more(self, xs: Sequence[Value]) -> Value:
@@ -176,9 +219,17 @@ class _Back:
         return [*xs[:c], *following, *kept, top, at, last, stride, select(on, stride, left)]
 
 
+def _with_cotangents(pull: Graph, kept: Sequence[int], constants: int, count: int) -> Graph:
+    """The graph `(constants, carry, g) -> ...` with inputs for the kept carries only."""
+    part = _part(pull, kept, constants, pull.outputs)
+    inputs = (*part.inputs, *pull.inputs[constants + count :])
+    names = tuple([f"x{i}" for i in range(len(inputs))])
+    return Graph(pull.name, inputs, names, part.nodes, part.outputs)
+
+
 def back(fixed: Sequence[Value], trail: Trail, g: Sequence[Value], params: dict[str, Any]) -> list[Value]:
     """The cotangents of the operands that are active, from those of the last carry."""
-    way = _Back(fixed, g, params)
+    way = _Back(fixed, g, params, trail.kept)
     totals = [fill_like(fixed[i], 0) for i in params["active"][: way.sums]]
     positions = mul(
         iota(shape=(way.count + 1,), dtype=INDEX.dtype, axis=0),
@@ -208,31 +259,33 @@ def expand(graph: Graph) -> Graph:
     loops = [node for node in graph.nodes if node.primitive.name == "reverse_while"]
     if not loops:
         return graph
-    trails: dict[tuple, Trail] = {}
-    wanted = {_key(node, len(node.params["body"].inputs)) for node in loops}
+    ways: dict[tuple, tuple[list[Value], Trail]] = {}
+    pulls: dict[tuple, list[Graph]] = {}
+    for node in loops:
+        pulls.setdefault(_key(node), []).append(node.params["pull"])
     env: dict[Value, Value] = {}
     with Builder() as builder:
         for node in graph.nodes:
             operands = [env.get(x, x) for x in node.operands]
-            count = len(node.operands)
             builder.source = node.source
-            if node.primitive.name == "while_loop" and _key(node, count) in wanted:
-                fixed = node.params["constants"]
-                out, trails[_key(node, count)] = there(operands[:fixed], operands[fixed:], node.params)
-            elif node.primitive.name == "reverse_while":
-                count, fixed = len(node.params["body"].inputs), node.params["constants"]
-                trail = trails.get(_key(node, count))
-                if trail is None:
-                    trail = there(operands[:fixed], operands[fixed:count], node.params)[1]
-                out = back(operands[:fixed], trail, operands[count:], node.params)
-            else:
+            key = _key(node) if node.primitive.name in ("while_loop", "reverse_while") else None
+            if key is None or key not in pulls:
                 builder.nodes.append(Node(node.primitive, tuple(operands), node.params, node.results, node.source))
                 continue
+            count, constants = len(node.params["body"].inputs), node.params["constants"]
+            fixed = operands[:constants]
+            if key not in ways:
+                kept = carries_read(pulls[key], node.params["body"], constants)
+                ways[key] = there(fixed, operands[constants:count], node.params, kept)
+            out, trail = ways[key]
+            if node.primitive.name == "reverse_while":
+                out = back(fixed, trail, operands[count:], node.params)
             env.update(zip(node.results, out, strict=True))
     outputs = tuple([env.get(y, y) for y in graph.outputs])
     return Graph(graph.name, graph.inputs, graph.input_names, tuple(builder.nodes), outputs)
 
 
-def _key(node: Node, count: int) -> tuple:
+def _key(node: Node) -> tuple:
     """What a while_loop and its reverse_while have in common."""
-    return node.operands[:count], node.params["cond"], node.params["body"], node.params["checkpoints"]
+    params = node.params
+    return node.operands[: len(params["body"].inputs)], params["cond"], params["body"], params["checkpoints"]
