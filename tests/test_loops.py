@@ -7,6 +7,8 @@ from typing import Any
 
 import numpy as np
 import pytest
+from hypothesis import given, settings
+from hypothesis import strategies as st
 
 import lilith
 from lilith import tree
@@ -158,6 +160,23 @@ def indexed(api, x, w):
     return np.sum(api.fori_loop(0, 3, body, w))
 
 
+def branch_in_loop(api, x, w):
+    def body(i, c):
+        return api.cond(i % 2 == 0, lambda c: np.sin(c * w) + x, lambda c: c @ np.outer(x, w) * 0.5, c)
+
+    return np.sum(api.fori_loop(0, 4, body, w))
+
+
+def loop_in_branch(api, x, w):
+    def run(steps):
+        return lambda: api.fori_loop(0, steps, lambda i, c: np.tanh(c * x) + w * i, w)
+
+    def body(i, c):
+        return c + api.cond(i == 1, run(3), run(2))
+
+    return np.sum(api.fori_loop(0, 3, body, x))
+
+
 def matrix(*shape):
     return RNG.normal(size=shape)
 
@@ -180,6 +199,8 @@ CASES: list[tuple[Callable[..., Any], tuple]] = [
     (repeated_rows, ROWS),
     (only_rows, ROWS),
     (indexed, (matrix(5, 2), matrix(2))),
+    (branch_in_loop, VECTORS),
+    (loop_in_branch, VECTORS),
 ]
 IDS = [f"{f.__name__}{len(args[2]) if f is rnn else ''}" for f, args in CASES]
 
@@ -233,6 +254,26 @@ def test_xla_agrees(f, args):
     np.testing.assert_allclose(value, expected, rtol=1e-10)
     for a, b in zip(g, h, strict=True):
         np.testing.assert_allclose(a, b, rtol=1e-9, atol=1e-10)
+
+
+def test_branches_in_a_batch():
+    """Elements take different branches, within a loop; also where the branch not taken has no finite derivative."""
+
+    def f(x, w):
+        def step(c, v):
+            return lilith.cond(c > 0, lambda: np.sqrt(c) * v - w, lambda: w * w - c * v), c
+
+        c, ys = lilith.scan(step, x, np.array([1.0, 2.0, 0.5, 1.5]))
+        return c + np.sum(ys**2)
+
+    graph = simplify(reverse(lilith.trace(f, 1.0, 2.0), [0, 1]))
+    xs, w = np.array([1.0, -1.0, 3.0, 0.0]), np.asarray(0.7)
+    found = interpret(batch(graph, [True, False, False], 4).verify(), [xs, w, np.asarray(1.0)])
+    for i, x in enumerate(xs):
+        one = interpret(graph, [x, w, np.asarray(1.0)])
+        np.testing.assert_allclose([y[i] for y in found], one, rtol=1e-12)
+        value, g = lilith.grad(f, x, 0.7)
+        np.testing.assert_allclose(one, [value, *g], rtol=1e-12)
 
 
 def test_unequal_trips_in_a_batch():
@@ -332,3 +373,67 @@ def test_structural_zeros_and_integer_arrays_pass_through():
     _, g = lilith.grad(f, 2.0, np.arange(3), 5.0)
     assert g[0] == pytest.approx(32.0)
     assert g[1] is None and g[2] == 0.0
+
+
+# ---- random bodies --------------------------------------------------------------------------------------------------
+
+
+OPERATIONS: dict[str, Callable[..., Any]] = {
+    "sin": lambda p, q, i, M, x: np.sin(p),
+    "mul": lambda p, q, i, M, x: p * q * 0.7,
+    "sub": lambda p, q, i, M, x: p - q,
+    "matmul": lambda p, q, i, M, x: p @ M,
+    "where": lambda p, q, i, M, x: np.where(p > q, p * 0.5, q),
+    "sum": lambda p, q, i, M, x: np.sum(p * q) * q,
+    "scale": lambda p, q, i, M, x: p * (0.1 * i + 1.0),
+    "at": lambda p, q, i, M, x: p + x[i],
+    "outer": lambda p, q, i, M, x: np.tanh(np.outer(p, q) @ M[0]),
+}
+
+
+@st.composite
+def bodies(draw):
+    """Operations on two of the values so far (the carries a and b, the row, a constant), and what the body gives."""
+    count = draw(st.integers(1, 8))
+    steps = []
+    for k in range(count):
+        steps.append(
+            (draw(st.sampled_from(list(OPERATIONS))), draw(st.integers(0, 3 + k)), draw(st.integers(0, 3 + k)))
+        )
+    return steps, draw(st.lists(st.integers(0, 3 + count), min_size=4, max_size=4))
+
+
+def _run(body, values, i, M, x):
+    for name, j, k in body:
+        values = [*values, OPERATIONS[name](values[j], values[k], i, M, x)]
+    return values
+
+
+def _program(api, body, outputs, M, x, w, a, b):
+    def step(carry, row):
+        i, a, b = carry
+        values = _run(body, [a, b, row, w], i, M, x)
+        new_a, new_b, y, z = [values[k] for k in outputs]
+        return (i + 1, new_a * 0.9, new_b), y * z
+
+    (_, a, b), ys = api.scan(step, (0, a, b), x * 0.5)
+    return np.sum(np.sin(a)) + np.sum(b * w) + np.sum(ys * np.arange(1.0, 4.0)[:, None])
+
+
+@settings(max_examples=25, deadline=None)
+@given(bodies())
+def test_random_bodies(drawn):
+    body, outputs = drawn
+    generator = np.random.default_rng(3)
+    args = [generator.normal(size=shape) for shape in ((2, 2), (3, 2), (2,), (2,), (2,))]
+    wanted = range(len(args))
+    both = []
+    for api in (lilith, Unrolled):
+        graph = lilith.trace(lambda *xs, api=api: _program(api, body, outputs, *xs), *args)
+        first = simplify(reverse(graph, wanted)).verify()
+        gradients = first.with_outputs(first.outputs[1:])
+        second = simplify(reverse(gradients, wanted)).verify()
+        both.append((first, second, forward(graph, wanted).verify()))
+    one, moves = np.asarray(1.0), [generator.normal(size=x.shape) for x in args]
+    for loop, plain, values in zip(*both, ([*args, one], [*args, one, *moves], [*args, *moves]), strict=True):
+        same(loop, plain, values, 1e-7)

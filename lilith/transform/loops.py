@@ -86,6 +86,7 @@ def reverse_scan(
     kept = smallest_cut(split.primal, split.needed, sources, list(zip(before, after, strict=True)))
     stacks = _widened(y, split, kept, dict(body=body, length=length, constants=constants, carries=carries), reverse)
 
+    fixed_inputs = dict(zip(graph.inputs[1 : 1 + constants], operands[:constants], strict=True))
     rows = dict(zip(graph.inputs[1 + fixed : len(body.inputs)], operands[fixed:], strict=True))
     rows.update(zip(kept, stacks, strict=True))
     rows.update({seed: g[j] for j, seed in pulled.seeds.items() if j >= carries})
@@ -93,9 +94,8 @@ def reverse_scan(
     passed = {
         a: (b, y[k])
         for k, (b, a) in enumerate(zip(before, after, strict=True))
-        if b in rows and a is not b and a not in rows
+        if b in rows and a is not b and not (a in rows or a in fixed_inputs or a is graph.inputs[0])
     }
-    fixed_inputs = dict(zip(graph.inputs[1 : 1 + constants], operands[:constants], strict=True))
     carried = {seed: g[j] for j, seed in pulled.seeds.items() if j < carries}
     into = [pulled.cotangents[constants + j] for j in pulled.seeds if j < carries]
     summed = [i for i in pulled.positions if i < constants and wanted[i]]
