@@ -1,6 +1,6 @@
 """Lilith: gradients of any scalar-valued Python function, compiled by XLA."""
 
-from lilith import numpy, random, special, testing
+from lilith import linalg, nn, numpy, random, special, testing
 from lilith.api import grad, jit, lower, lower_grad, print, spec, stop_gradient, trace, trace_grad, value_and_grad
 from lilith.compile import explain_cache
 from lilith.config import config
@@ -44,9 +44,11 @@ __all__ = [
     "export",
     "grad",
     "jit",
+    "linalg",
     "load_program",
     "lower",
     "lower_grad",
+    "nn",
     "numpy",
     "print",
     "random",

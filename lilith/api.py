@@ -11,8 +11,9 @@ from typing import Any
 import numpy as np
 
 from lilith import tree
+from lilith.cache import fast_paths, fast_paths_of
 from lilith.callpath import MISS
-from lilith.compile import fast_paths, fast_paths_of, run, with_captures
+from lilith.compile import missed, run, with_captures
 from lilith.config import config
 from lilith.derive import Spec, derive, function_name, raw_graph
 from lilith.ir.graph import Graph
@@ -114,7 +115,7 @@ def grad(
         if found is None or kwargs or config.interpret:
             return run(f, _GRAD, args, kwargs)
         result = found.first(f, args)
-        return result if result is not MISS else found.call(f, _GRAD, args)
+        return result if result is not MISS else missed(found, f, _GRAD, args)
     _check_function(f)
     _check_options(f, wrt=wrt is not None, has_aux=bool(has_aux), cotangent=cotangent is not None)
     spec = _spec(f, wrt, has_aux, cotangent is not None)
@@ -138,7 +139,7 @@ def value_and_grad(
         if kwargs or config.interpret or cotangent is not None:
             return run(f, spec, args, kwargs, cotangent)
         result = found.first(f, args)
-        return result if result is not MISS else found.call(f, spec, args)
+        return result if result is not MISS else missed(found, f, spec, args)
 
     return gradient
 
@@ -161,7 +162,7 @@ def jit(f: Callable[..., Any]) -> Callable[..., Any]:
         if kwargs or config.interpret:
             return run(f, _JIT, args, kwargs)
         result = found.first(f, args)
-        return result if result is not MISS else found.call(f, _JIT, args)
+        return result if result is not MISS else missed(found, f, _JIT, args)
 
     return compiled
 

@@ -24,6 +24,12 @@ MISS: Any = object()
 """What a fast path returns for a call that its program does not answer."""
 
 
+class Diverged(NamedTuple):
+    """What a run returns whose guards came out otherwise: the outcomes, in order. The results are of the wrong path."""
+
+    outcomes: tuple[int, ...]
+
+
 class Layout(NamedTuple):
     """How a program is called.
 
@@ -34,6 +40,9 @@ class Layout(NamedTuple):
         places: of each of the graph's outputs, in which of the program's outputs it is and from which element on (None:
             it is the whole output) (`transform.pack.pack_outputs`).
         wait: called with the outputs where NumPy inputs must have been read before the caller goes on; or None.
+        guards: which of the program's outputs holds the outcomes of its guards, an i64[n]; None if it has none.
+        path: the outcomes under which its results count.
+        served: a counter of its runs that were right, in a list.
     """
 
     jitted: Callable[..., list[Any]]
@@ -41,6 +50,9 @@ class Layout(NamedTuple):
     constants: Sequence[Any]
     places: Sequence[tuple[int, int | None]]
     wait: Callable[[Any], Any] | None
+    guards: int | None
+    path: np.ndarray
+    served: list[int]
 
 
 class _Writer:
@@ -97,8 +109,13 @@ class _Writer:
         else:
             self.line(f"if {x}.__class__ is not {cls}: return MISS")
 
-    def call(self, names: Sequence[str], leaves: Sequence[Any], more: str = "") -> list[str]:
-        """Call the program on leaves of these names; returns the graph's outputs as expressions."""
+    def call(self, names: Sequence[str], leaves: Sequence[Any], more: str = "", diverged: str = "") -> list[str]:
+        """Call the program on leaves of these names; returns the graph's outputs as expressions.
+
+        Arguments:
+            more: further inputs, as an expression.
+            diverged: what to do where the guards came out otherwise.
+        """
         inputs = ", ".join([*self._inputs(names, leaves), *([more] if more else [])])
         self.line("previous = swap_x64(True)")
         self.line("try:")
@@ -107,6 +124,10 @@ class _Writer:
         self.line("    set_x64(previous)")
         if self.layout.wait is not None:
             self.line(f"{self.name(self.layout.wait)}(outputs)")
+        if self.layout.guards is not None:
+            self.line(f"found = asarray(outputs[{self.layout.guards}])")
+            self.line(f"if found.tobytes() != {self.name(self.layout.path.tobytes())}: {diverged}")
+            self.line(f"{self.name(self.layout.served)}[0] += 1")
         return self._outputs()
 
     def _inputs(self, names: Sequence[str], leaves: Sequence[Any]) -> list[str]:
@@ -133,11 +154,12 @@ class _Writer:
     def _outputs(self) -> list[str]:
         """The graph's outputs as expressions. NumPy results are writeable: each of the program's outputs is copied
         once, and arrays packed in one are views of its one copy."""
-        kinds, places = self.derivation.kinds, self.layout.places
+        places = self.layout.places
+        kinds, outputs = self.derivation.kinds[: len(places)], self.derivation.graph.outputs[: len(places)]
         for output in sorted({place[0] for place, kind in zip(places, kinds, strict=True) if kind != JAX}):
             self.line(f"b{output} = asarray(outputs[{output}]).copy()")
         found = []
-        for y, kind, (output, start) in zip(self.derivation.graph.outputs, kinds, places, strict=True):
+        for y, kind, (output, start) in zip(outputs, kinds, places, strict=True):
             if kind == JAX:
                 found.append(f"outputs[{output}]")
             elif kind == PYTHON:
@@ -159,12 +181,17 @@ class _Writer:
 
 
 def general_path(layout: Layout, derivation: Derivation, leaves: Sequence[Any]) -> Callable[..., Any]:
-    """`run(leaves, cotangent=())`: the user's result for leaves of the same types and kinds as these."""
+    """`run(leaves, cotangent=(), decided=0)`: the user's result for leaves of the same types and kinds as these.
+
+    Where guards beyond the first `decided` ones came out otherwise than on the program's path: `Diverged`.
+    """
     w = _Writer(layout, derivation)
     names = w.unpack("x", "leaves", len(leaves))
-    found = w.call(names, leaves, "*cotangent")
+    w.names["Diverged"] = Diverged
+    otherwise = f"if (found != {w.name(layout.path)})[decided:].any(): return Diverged(tuple(found.tolist()))"
+    found = w.call(names, leaves, "*cotangent", f"\n        {otherwise}")
     w.line(f"return {w.name(derivation.assemble)}([{', '.join(found)}])")
-    return w.function("run", "leaves, cotangent=()")
+    return w.function("run", "leaves, cotangent=(), decided=0")
 
 
 def fast_path(
@@ -173,6 +200,7 @@ def fast_path(
     read: Callable[[Any], list[Any] | None],
     args: Sequence[Any],
     captured: Sequence[Any],
+    resume: Callable[[Any, tuple, tuple[int, ...]], Any],
 ) -> Callable[[Any, tuple], Any] | None:
     """`fast(f, args)`: the user's result, or MISS; None if these arguments are too rich for straight-line code.
 
@@ -180,6 +208,7 @@ def fast_path(
         layout, derivation: what is called.
         read: reads the captures' leaves from a function of the same code, None if anything static differs.
         args, captured: arguments and captured leaves of one call that the program answers.
+        resume: `(f, args, outcomes)` answers a call whose guards came out otherwise.
     """
     if not all(is_plain(x) for x in [*args, *captured]) or not _has_plain_results(derivation):
         return None
@@ -195,7 +224,8 @@ def fast_path(
         w.check(x, example)
     dynamic = [(x, example) for x, example in zip(names, args, strict=True) if not is_static(example)]
     dynamic += zip(inner, captured, strict=True)
-    found = w.call([x for x, _ in dynamic], [example for _, example in dynamic])
+    diverged = f"return {w.name(resume)}(f, args, tuple(found.tolist()))"
+    found = w.call([x for x, _ in dynamic], [example for _, example in dynamic], diverged=diverged)
     value = found[derivation.value_leaves[0].output]
     if derivation.labels is None:
         w.line(f"return {value}")

@@ -8,17 +8,26 @@ threads ask.
 from __future__ import annotations
 
 import contextlib
-import functools
-import threading
 import types
-from collections import deque
 from collections.abc import Callable, Iterator
-from typing import Any
+from typing import Any, NamedTuple
 
 import numpy as np
 
 from lilith import explain
-from lilith.callpath import MISS, fast_path
+from lilith.cache import (
+    Entry,
+    FastPaths,
+    Variant,
+    anchor_of,
+    entries,
+    entry_of,
+    remember,
+    table_lock,
+    variant_of,
+    warm_paths,
+)
+from lilith.callpath import MISS, Diverged, fast_path
 from lilith.captures import Captures, scan
 from lilith.config import config
 from lilith.derive import (
@@ -28,169 +37,51 @@ from lilith.derive import (
     cotangent_key,
     cotangent_leaves,
     derive,
+    enclosing_decisions,
     function_name,
     hidden_state,
 )
 from lilith.executable import Executable, module_of
+from lilith.guards import Decisions
 from lilith.interpreted import run_interpreted
 from lilith.ir.type import TensorType
+from lilith.paths import Paths, describe, settle
 from lilith.signature import leaf_key, sign, take_apart
 from lilith.source import ArgumentError
 from lilith.trace import current_trace, is_tracing
 from lilith.tracer import Tracer
 from lowering import carrier
 
-_MAX_FAST = 4
-
-
-class Variant:
-    """One function with one state of its static captures: its programs, and how its captures are read.
-
-    Attributes:
-        key: the static captures.
-        plan: reads the dynamic ones; it holds none of the user's objects.
-        programs: compiled, by (spec, signature of the arguments, of the captures, of the cotangent).
-        derivations: for calls inside of other traces, which inline the graph instead of running it.
-        building: a lock per program that is being built, so that it is built once.
-    """
-
-    __slots__ = ("building", "derivations", "key", "plan", "programs")
-
-    def __init__(self, captures: Captures):
-        self.key = captures.key
-        self.plan = captures.plan
-        self.programs: dict[tuple, Executable] = {}
-        self.derivations: dict[tuple, Derivation] = {}
-        self.building: dict[tuple, threading.RLock] = {}
-
-
-_Fast = Callable[[Any, tuple], Any]
-
-
-def _no_fast_path(f: Any, args: tuple) -> Any:
-    return MISS
-
-
-class FastPaths:
-    """The warm paths for one code object and one Spec, the latest first.
-
-    Attributes:
-        first: the one to try; `others` are those after it.
-    """
-
-    __slots__ = ("_pairs", "first", "others")
-
-    def __init__(self) -> None:
-        self._set(())
-
-    def _set(self, pairs: tuple[tuple[Executable, _Fast], ...]) -> None:
-        self._pairs = pairs[:_MAX_FAST]
-        functions = [function for _, function in self._pairs]
-        self.others: tuple[_Fast, ...] = tuple(functions[1:])
-        self.first: _Fast = functions[0] if functions else _no_fast_path
-
-    def add(self, program: Executable, function: _Fast) -> None:
-        self.drop(program)
-        self._set(((program, function), *self._pairs))
-
-    def drop(self, program: Any) -> None:
-        self._set(tuple([pair for pair in self._pairs if pair[0] is not program]))
-
-    def call(self, f: Any, spec: Spec, args: tuple) -> Any:
-        """What `first` has missed."""
-        for fast in self.others:
-            result = fast(f, args)
-            if result is not MISS:
-                return result
-        return run(f, spec, args, {})
-
-
-class Entry:
-    """Everything known about one code object; fresh closures of the same code share it.
-
-    Attributes:
-        anchor: the code object; it is held, so that its id stays its own.
-        name: of the function, for texts.
-        variants: the one used last comes first.
-        fast: by the id of a Spec, the generated warm paths and the programs that they run.
-        pinned, whole: how captures must be read (`lilith.captures.scan`), as traces found out.
-        static_ints: which values static int arguments have had.
-    """
-
-    __slots__ = ("anchor", "fast", "name", "pinned", "static_ints", "variants", "whole")
-
-    def __init__(self, anchor: Any, name: str):
-        self.anchor = anchor
-        self.name = name
-        self.variants: list[Variant] = []
-        self.fast: dict[int, FastPaths] = {}
-        self.pinned: frozenset[str] = frozenset()
-        self.whole = False
-        self.static_ints: dict[tuple, set[int]] = {}
-
-    def descriptions(self) -> list[dict[str, str]]:
-        return [p.description for v in self.variants for p in list(v.programs.values())]
-
-    def learn(self, need: NeedsContent) -> None:
-        """Note how captures must be read; the user's error where that is known already and did not help."""
-        if need.names <= self.pinned and (self.whole or not need.whole):
-            raise need.error or need from None
-        self.pinned |= need.names
-        self.whole = self.whole or need.whole
-
-
-_entries: dict[int, Entry] = {}
-fast_paths: dict[tuple[int, int], FastPaths] = {}
-"""The warm paths by the ids of code object and Spec: what `grad` looks at before anything else."""
-_lock = threading.Lock()
-_order: deque[tuple[Entry, Variant, dict, tuple]] = deque()
-_MAX_VARIANTS = 64
-
-
-def anchor_of(f: Any) -> Any:
-    """The object that stands for a callable in the cache: its code, shared by all closures made from it."""
-    while isinstance(f, functools.partial):
-        f = f.func
-    if isinstance(f, types.MethodType):
-        f = f.__func__
-    code = getattr(f, "__code__", None)
-    if code is None and not isinstance(f, type):
-        code = getattr(type(f).__call__, "__code__", None)
-    return code if code is not None else f
-
-
-def fast_paths_of(f: Any, spec: Spec) -> FastPaths:
-    """The warm paths for a function; there may be none yet."""
-    entry = _entry(f)
-    with _lock:
-        return _fast_paths(entry, spec)
-
-
-def _fast_paths(entry: Entry, spec: Spec) -> FastPaths:
-    found = entry.fast.get(id(spec))
-    if found is None:
-        found = entry.fast[id(spec)] = fast_paths[id(entry.anchor), id(spec)] = FastPaths()
-    return found
-
 
 def run(f: Callable[..., Any], spec: Spec, args: tuple, kwargs: dict[str, Any], cotangent: Any = None) -> Any:
     """Answer one call: with the compiled program there is, or with a new one."""
     if config.interpret:
         return with_captures(f, lambda captures: _interpret(f, spec, args, kwargs, cotangent, captures))
-    entry = _entries.get(id(f.__code__ if f.__class__ is types.FunctionType else anchor_of(f)))
+    entry = entries.get(id(f.__code__ if f.__class__ is types.FunctionType else anchor_of(f)))
     if entry is not None:
         found = _find(entry, f, spec, args, kwargs, cotangent)
         if found is not None:
-            program, leaves = found
+            variant, full, program, leaves = found
             program.recent = True
-            return program.run(leaves, _cotangent_values(program.derivation, cotangent) if spec.cotangent else ())
+            given = _cotangent_values(program.derivation, cotangent) if spec.cotangent else ()
+            result = program.run(leaves, given)
+            if result.__class__ is not Diverged:
+                return result
+            call = Call(f, spec, args, kwargs, cotangent)
+            return _diverge(entry, variant, full, call, program, result.outcomes, leaves)
     return with_captures(f, lambda captures: _miss(f, spec, args, kwargs, cotangent, captures))
+
+
+def missed(paths: FastPaths, f: Callable[..., Any], spec: Spec, args: tuple) -> Any:
+    """Answer a call that the first warm path has missed."""
+    result = paths.later(f, args)
+    return run(f, spec, args, {}) if result is MISS else result
 
 
 def _find(
     entry: Entry, f: Any, spec: Spec, args: tuple, kwargs: dict[str, Any], cotangent: Any
-) -> tuple[Executable, list[Any]] | None:
-    """The program for a call and the leaves to run it on."""
+) -> tuple[Variant, tuple, Executable, list[Any]] | None:
+    """The program for a call, where it is kept, and the leaves to run it on."""
     key, leaves = sign(args, kwargs)
     for variant in entry.variants:
         captured = variant.plan.read(f)
@@ -200,8 +91,8 @@ def _find(
             if program is None:
                 return None
             if not kwargs and not spec.cotangent and program.fast_plan is not variant.plan:
-                _remember_fast(entry, variant, spec, program, args, captured)
-            return program, leaves + captured
+                _remember_fast(entry, variant, spec, full, program, args, captured)
+            return variant, full, program, leaves + captured
     return None
 
 
@@ -221,7 +112,7 @@ def _cotangent_values(derivation: Derivation, cotangent: Any) -> list[Any]:
 
 def with_captures(f: Callable[..., Any], make: Callable[[Captures], Any]) -> Any:
     """`make(captures)`, again with more of the captures' content in the key if the trace turns out to need it."""
-    entry = _entry(f)
+    entry = entry_of(f)
     while True:
         captures = scan(f, whole=entry.whole, pinned=entry.pinned)
         try:
@@ -230,34 +121,10 @@ def with_captures(f: Callable[..., Any], make: Callable[[Captures], Any]) -> Any
             entry.learn(need)
 
 
-def _entry(f: Any) -> Entry:
-    anchor = anchor_of(f)
-    with _lock:
-        entry = _entries.get(id(anchor))
-        if entry is None:
-            if len(_entries) > 2 * config.cache_size:
-                _forget_empty_entries()
-            entry = _entries[id(anchor)] = Entry(anchor, function_name(f))
-        return entry
-
-
-def _forget_empty_entries() -> None:
-    """Functions that were looked at but have nothing compiled (any more)."""
-    for entry in list(_entries.values()):
-        if not any(v.programs or v.derivations or v.building for v in entry.variants):
-            _forget(entry)
-
-
-def _forget(entry: Entry) -> None:
-    _entries.pop(id(entry.anchor), None)
-    for spec in entry.fast:
-        fast_paths.pop((id(entry.anchor), spec), None)
-
-
 def _miss(f: Any, spec: Spec, args: tuple, kwargs: dict[str, Any], cotangent: Any, captures: Captures) -> Any:
     """The slow path: inline into the trace that is running, bind in JAX's, or compile and run."""
-    entry = _entry(f)
-    variant = _variant(entry, captures)
+    entry = entry_of(f)
+    variant = variant_of(entry, captures)
     key, leaves = sign(args, kwargs)
     captured = list(captures.leaves)
     full = _full_key(spec, key, captured, cotangent)
@@ -269,27 +136,31 @@ def _miss(f: Any, spec: Spec, args: tuple, kwargs: dict[str, Any], cotangent: An
         derivation = variant.derivations.get(full)
         if derivation is None:
             derivation = derive(f, spec, args, kwargs, captures, cotangent)
-            if not derivation.outer and not opaque:
-                _remember(entry, variant, variant.derivations, full, derivation)
+            if not (derivation.outer or opaque or derivation.guards):
+                remember(entry, variant, variant.derivations, full, derivation)
         inside = any(isinstance(x, Tracer) for x in given)
         return (_inline if inside else _bind)(derivation, leaves, cotangent)
     # inside of a trace no lock is taken: waiting there for a build of another thread could wait for ever
-    lock = contextlib.nullcontext() if is_tracing() else variant.building.setdefault(full, threading.RLock())
+    lock = contextlib.nullcontext() if is_tracing() else variant.lock(full)
     with lock, _removed_after(variant.building, full):
         program = variant.programs.get(full)
         if program is None:
-            derivation = derive(f, spec, args, kwargs, captures, cotangent)
+            derivation = _derived_alone(f, spec, args, kwargs, captures, cotangent)
             if derivation.outer:
                 return _inline(derivation, leaves, cotangent)
             description = explain.describe_call(f, spec, args, kwargs, captures)
             program = Executable(derivation, leaves, cotangent_leaves(cotangent) if spec.cotangent else (), description)
+            program.paths = Paths(program)
             if config.explain:
                 explain.explain_miss(entry.name, entry.descriptions(), program.description)
         result = program.run(leaves, _cotangent_values(program.derivation, cotangent) if spec.cotangent else ())
+        if result.__class__ is Diverged:
+            call = Call(f, spec, args, kwargs, cotangent)
+            result = _diverge(entry, variant, full, call, program, result.outcomes, leaves)
         if opaque:
             explain.warn_opaque(entry.name, opaque)
         elif full not in variant.programs:
-            _remember(entry, variant, variant.programs, full, program)
+            remember(entry, variant, variant.programs, full, program)
     explain.warn_static_ints(entry.name, entry.static_ints, spec, f, args, kwargs)
     return result
 
@@ -304,6 +175,84 @@ def _refuse_types(name: str, given: list[Any]) -> None:
             )
 
 
+def _derived_alone(
+    f: Any, spec: Spec, args: tuple, kwargs: dict[str, Any], captures: Captures, cotangent: Any
+) -> Derivation:
+    """The derivation of a call that is compiled by itself, unless it turns out to use an enclosing trace's arrays."""
+    enclosing = enclosing_decisions()
+    if enclosing is None:
+        return derive(f, spec, args, kwargs, captures, cotangent, decisions=Decisions())
+    first = enclosing.count
+    derivation = derive(f, spec, args, kwargs, captures, cotangent)
+    if derivation.outer or not derivation.guards:
+        return derivation
+    enclosing.count = first  # these decisions are not the enclosing function's
+    return derive(f, spec, args, kwargs, captures, cotangent, decisions=Decisions())
+
+
+class Call(NamedTuple):
+    """One call of a function under a transform."""
+
+    f: Any
+    spec: Spec
+    args: tuple
+    kwargs: dict[str, Any]
+    cotangent: Any
+
+
+def _diverge(
+    entry: Entry,
+    variant: Variant,
+    full: tuple,
+    call: Call,
+    program: Executable,
+    found: tuple[int, ...],
+    leaves: list[Any],
+) -> Any:
+    """Answer a call whose guards came out otherwise than on the program's path: by the program of another one.
+
+    A program that is wrong more often than right loses its place as the first to be tried.
+    """
+
+    def build(prefix: tuple[int, ...]) -> Executable:
+        lock = contextlib.nullcontext() if is_tracing() else variant.lock((full, prefix))
+        with lock, _removed_after(variant.building, (full, prefix)):
+            return program.paths.find(prefix) or _path_program(entry, call, program, prefix, leaves)
+
+    given = _cotangent_values(program.derivation, call.cotangent) if call.spec.cotangent else ()
+    result, right = settle(program, found, leaves, given, build)
+    with table_lock:
+        paths = program.paths
+        paths.used(right)
+        if paths.misses > program.layout.served[0] and variant.programs.get(full) is program:
+            variant.programs[full] = right
+            paths.misses = right.layout.served[0] = 0
+            program.fast_plan = right.fast_plan = None
+            warm_paths(entry, call.spec).drop(program)
+    return result
+
+
+def _path_program(
+    entry: Entry, call: Call, program: Executable, prefix: tuple[int, ...], leaves: list[Any]
+) -> Executable:
+    """Trace and compile the path that begins with these outcomes."""
+    f, spec, args, kwargs, cotangent = call
+    new = with_captures(
+        f,
+        lambda captures: Executable(
+            derive(f, spec, args, kwargs, captures, cotangent, decisions=Decisions(prefix)),
+            leaves,
+            cotangent_leaves(cotangent) if spec.cotangent else (),
+            program.description,
+        ),
+    )
+    if config.explain:
+        explain.explain_path(entry.name, describe(new.derivation.guards))
+    with table_lock:
+        program.paths.add(new, entry.name)
+    return new
+
+
 @contextlib.contextmanager
 def _removed_after(table: dict[tuple, Any], key: tuple) -> Iterator[None]:
     try:
@@ -312,51 +261,23 @@ def _removed_after(table: dict[tuple, Any], key: tuple) -> Iterator[None]:
         table.pop(key, None)
 
 
-def _variant(entry: Entry, captures: Captures) -> Variant:
-    """The variant for this state of the static captures; it becomes the one that is tried first."""
-    with _lock:
-        variant = next((v for v in entry.variants if v.key == captures.key), None) or Variant(captures)
-        variant.plan = captures.plan
-        entry.variants = [variant, *[v for v in entry.variants if v is not variant]][:_MAX_VARIANTS]
-        return variant
-
-
-def _remember(entry: Entry, variant: Variant, table: dict[tuple, Any], full: tuple, made: Any) -> None:
-    """Keep what was made, and let go of what has not been used for long."""
-    with _lock:
-        table[full] = made
-        _order.append((entry, variant, table, full))
-        while len(_order) > config.cache_size:
-            _evict()
-
-
-def _evict() -> None:
-    """Second chance: a program used since the last look goes to the end of the line once more; one with a warm path
-    loses that first, so that its next use is seen."""
-    entry, variant, table, full = _order.popleft()
-    made = table.get(full)
-    for fast in entry.fast.values():
-        fast.drop(made)
-    if isinstance(made, Executable) and made.recent:
-        made.recent, made.fast_plan = False, None
-        _order.append((entry, variant, table, full))
-        return
-    table.pop(full, None)
-    if not variant.programs and not variant.derivations:
-        entry.variants = [v for v in entry.variants if v is not variant]
-    if not entry.variants and _entries.get(id(entry.anchor)) is entry:
-        _forget(entry)
-
-
 def _remember_fast(
-    entry: Entry, variant: Variant, spec: Spec, program: Executable, args: tuple, captured: list[Any]
+    entry: Entry, variant: Variant, spec: Spec, full: tuple, program: Executable, args: tuple, captured: list[Any]
 ) -> None:
     """Write the warm path of a program that is used a second time, once per plan of its captures."""
     program.fast_plan = variant.plan
-    fast = fast_path(program.layout, program.derivation, variant.plan.read, args, captured)
+
+    def resume(f: Any, args: tuple, found: tuple[int, ...]) -> Any:
+        captured = variant.plan.read(f)
+        if captured is None:
+            return run(f, spec, args, {})
+        call = Call(f, spec, args, {}, None)
+        return _diverge(entry, variant, full, call, program, found, sign(args, {})[1] + captured)
+
+    fast = fast_path(program.layout, program.derivation, variant.plan.read, args, captured, resume)
     if fast is not None:
-        with _lock:
-            _fast_paths(entry, spec).add(program, fast)
+        with table_lock:
+            warm_paths(entry, spec).add(program, fast)
 
 
 def _inline(derivation: Derivation, leaves: list[Any], cotangent: Any) -> Any:
@@ -366,6 +287,9 @@ def _inline(derivation: Derivation, leaves: list[Any], cotangent: Any) -> Any:
     if len(values) < len(derivation.graph.inputs):
         values += _cotangent_values(derivation, cotangent)
     outputs = trace.inline(derivation.graph, [trace.lift(x) for x in values])
+    if trace.decisions is not None:
+        predicates = outputs[len(outputs) - len(derivation.guards) :]
+        trace.guards += [g._replace(value=y) for g, y in zip(derivation.guards, predicates, strict=True)]
     return derivation.assemble([Tracer(y, trace) for y in outputs])
 
 
@@ -382,12 +306,13 @@ def _bind(derivation: Derivation, leaves: list[Any], cotangent: Any) -> Any:
 
 
 def _interpret(f: Any, spec: Spec, args: tuple, kwargs: dict[str, Any], cotangent: Any, captures: Captures) -> Any:
-    """Trace with values and run the graph node by node; nothing is cached."""
+    """Trace and run the graph node by node; nothing is cached."""
     leaves = [*sign(args, kwargs)[1], *captures.leaves]
     if any(isinstance(x, carrier.JaxTracer) for x in leaves):
         return _bind(derive(f, spec, args, kwargs, captures, cotangent), leaves, cotangent)
     inside = any(isinstance(x, Tracer) for x in leaves)
-    derivation = derive(f, spec, args, kwargs, captures, cotangent, concrete=not inside)
+    decisions = None if inside else Decisions()
+    derivation = derive(f, spec, args, kwargs, captures, cotangent, not inside, decisions)
     if inside or derivation.outer:
         return _inline(derivation, leaves, cotangent)
     given = _cotangent_values(derivation, cotangent) if spec.cotangent else []
@@ -409,5 +334,7 @@ def explain_cache(f: Callable[..., Any]) -> str:
        argument x: f64[4] ndarray
        compiled because of argument x: f64[3] ndarray -> f64[4] ndarray
     """
-    entry = _entries.get(id(anchor_of(f)))
-    return explain.listing(function_name(f), entry.descriptions() if entry is not None else [])
+    entry = entries.get(id(anchor_of(f)))
+    programs = entry.programs() if entry is not None else []
+    paths = [[describe(path.derivation.guards) for path in program.paths.programs] for program in programs]
+    return explain.listing(function_name(f), [program.description for program in programs], paths)

@@ -11,7 +11,8 @@ import numpy as np
 from lilith import tree
 from lilith.captures import Captures, content_scan, substitute
 from lilith.config import config
-from lilith.ir.graph import Graph, Source, Value, fill_like
+from lilith.guards import Decisions, Guard
+from lilith.ir.graph import Graph, Source, Value, current, fill_like
 from lilith.ir.type import TensorType, dtype_name, is_inexact, kind
 from lilith.randomness import ENTROPY, GENERATORS, refuse_entropy, without_randomness
 from lilith.result import GradResult, Labels
@@ -27,6 +28,7 @@ from lilith.signature import (
 )
 from lilith.source import ArgumentError, DtypeError, GradientError, ShapeError, definition
 from lilith.trace import Recorded, Traced, trace_call, uncovered
+from lilith.tracer import Tracer
 from lilith.transform.reverse import reverse, structural_zeros
 from lilith.transform.simplify import remove_dead, simplify
 from lowering.runtime import ARRAY, JAX, PYTHON, SCALAR
@@ -72,6 +74,7 @@ class Derivation(NamedTuple):
             indices or None; None for arguments that have no gradient.
         labels: for GradResult.
         outer, hoisted: what the extra inputs are given.
+        guards: the decisions that the function made on traced values; their predicates are the graph's last outputs.
         stages: the graphs that it went through before it was simplified, by name; kept for `config.dump` only.
     """
 
@@ -83,6 +86,7 @@ class Derivation(NamedTuple):
     labels: Labels | None
     outer: list[Any]
     hoisted: list[np.ndarray]
+    guards: tuple[Guard, ...] = ()
     stages: tuple[Graph, ...] = ()
 
     def assemble(self, outputs: Sequence[Any]) -> Any:
@@ -115,9 +119,16 @@ def record(
     f: Callable[..., Any],
     arguments: Arguments,
     captures: Captures,
-    concrete: bool = False,
+    interpreted: bool = False,
+    decisions: Decisions | None = None,
 ) -> Recorded:
-    """Trace f on tracers in place of the arguments' and the captures' dynamic leaves."""
+    """Trace f on tracers in place of the arguments' and the captures' dynamic leaves.
+
+    Arguments:
+        interpreted: let tracers show their values.
+        decisions: numbers what Python code decides on traced values; None for those of the enclosing trace. Where there
+            are none, such code is an error.
+    """
     dynamic = [leaf for leaf in arguments.leaves if leaf.kind != STATIC]
     types = [type_of(x) for x in [*(leaf.value for leaf in dynamic), *captures.leaves]]
     names = [leaf.path for leaf in dynamic] + list(captures.names)
@@ -137,11 +148,25 @@ def record(
             raise shown from error.__cause__
 
     name = function_name(f)
-    values = [leaf.value for leaf in dynamic] + list(captures.leaves) if concrete else None
+    values = [leaf.value for leaf in dynamic] + list(captures.leaves)
     generators, _ = hidden_state(arguments, captures)
+    if decisions is None:
+        decisions = enclosing_decisions()
+    first = decisions.count if decisions is not None else 0
 
     def recorded_once() -> Recorded:
-        return trace_call(run, types, names, name, values)
+        if decisions is not None:
+            decisions.count = first  # a trace that is made again asks the same questions again
+        return trace_call(
+            run,
+            types,
+            names,
+            name,
+            values if decisions is not None else None,
+            interpreted=interpreted,
+            decisions=decisions,
+            pinnable=len(dynamic),
+        )
 
     recorded = without_randomness(recorded_once, generators, name, definition(f))
     if not ENTROPY.isdisjoint(captures.mentions):
@@ -149,6 +174,11 @@ def record(
     if not captures.whole and any(isinstance(leaf, Traced) and leaf.constant for leaf in recorded.leaves):
         raise NeedsContent(None, whole=True)
     return recorded
+
+
+def enclosing_decisions() -> Decisions | None:
+    """Those of the trace that is running, if there is one that has any."""
+    return getattr(current.builder, "decisions", None)
 
 
 def hidden_state(arguments: Arguments, captures: Captures) -> tuple[list[Any], list[str]]:
@@ -185,16 +215,29 @@ class NeedsContent(Exception):
 
 def _captures_behind(error: Exception, inputs: list[Value], arguments: int, names: Sequence[str]) -> frozenset[str]:
     """The captured inputs that alone determine one of the arrays whose contents an error is about."""
+    captured = dict(zip(inputs[arguments:], names, strict=True))
     found: set[str] = set()
     for tracer in getattr(error, "tracers", ()):
-        needed = {tracer.value}
-        for node in reversed(tracer.recorder.nodes):
-            if not needed.isdisjoint(node.results):
-                needed.update(node.operands)
-        outer = {value for _, value in tracer.recorder.captured.values()}
-        if needed.isdisjoint(inputs[:arguments]) and needed.isdisjoint(outer):
-            found |= {name for name, x in zip(names, inputs[arguments:], strict=True) if x in needed}
+        roots = _roots(tracer)
+        if roots <= captured.keys():
+            found.update([captured[x] for x in roots])
     return frozenset(found)
+
+
+def _roots(tracer: Tracer) -> set[Value]:
+    """The inputs that determine a tracer: of its trace, and in their place, where they were captured, of those around
+    it."""
+    trace = tracer.recorder
+    needed, made = {tracer.value}, {value for _, value in trace.hoisted.values()}
+    for node in reversed(trace.nodes):
+        if not needed.isdisjoint(node.results):
+            made.update(node.results)
+            needed.update(node.operands)
+    roots = needed - made
+    for outer, value in trace.captured.values():
+        if value in roots:
+            roots = (roots - {value}) | _roots(outer)
+    return roots
 
 
 def function_name(f: Any) -> str:
@@ -209,20 +252,19 @@ def derive(
     kwargs: dict[str, Any],
     captures: Captures,
     cotangent: Any = None,
-    concrete: bool = False,
+    interpreted: bool = False,
+    decisions: Decisions | None = None,
 ) -> Derivation:
     """The derivation of one call. Raises LilithError where the program or the arguments are wrong."""
     arguments = take_apart(f, args, kwargs)
     wanted = _wanted_leaves(f, spec, arguments) if spec.gradient else []
-    recorded = record(f, arguments, captures, concrete)
+    recorded = record(f, arguments, captures, interpreted, decisions)
     graph = recorded.graph
     dynamic = [leaf for leaf in arguments.leaves if leaf.kind != STATIC]
     values, structure = _split_aux(f, spec, recorded)
     kinds = [_value_kind(y.type, [dynamic[i].kind for i in wanted] or [x.kind for x in dynamic]) for y in graph.outputs]
-    kept = (recorded.leaves, structure)
-    given = (recorded.captured, recorded.hoisted)
     if not spec.gradient:
-        return Derivation(simplify(graph), tuple(kinds), *kept, [], None, *given, _stages(graph, graph))
+        return _derivation(recorded, graph, kinds, structure, [], None)
     main = [leaf.output for leaf in values if isinstance(leaf, Traced)]
     if spec.cotangent:
         whole_value = tree.unflatten(recorded.structure, list(range(len(recorded.leaves))))
@@ -239,11 +281,26 @@ def derive(
     zeros = [dynamic[i].path for i, zero in zip(wanted, structural_zeros(differentiated, wanted), strict=True) if zero]
     kinds.extend([dynamic[i].kind for i in wanted])
     labels, entries = _entries(f, spec, arguments, wanted, len(graph.outputs), frozenset(zeros))
-    return Derivation(simplify(whole), tuple(kinds), *kept, entries, labels, *given, _stages(graph, whole))
+    return _derivation(recorded, whole, kinds, structure, entries, labels)
 
 
-def _stages(*graphs: Graph) -> tuple[Graph, ...]:
-    return graphs if config.dump else ()
+def _derivation(
+    recorded: Recorded, whole: Graph, kinds: list[str], structure: Any, entries: list[Any], labels: Labels | None
+) -> Derivation:
+    """The derivation with this graph, to which the guards' predicates are added as outputs."""
+    guarded = whole.with_outputs((*whole.outputs, *(guard.value for guard in recorded.guards)))
+    return Derivation(
+        simplify(guarded),
+        (*kinds, *[ARRAY] * len(recorded.guards)),
+        recorded.leaves,
+        structure,
+        entries,
+        labels,
+        recorded.captured,
+        recorded.hoisted,
+        recorded.guards,
+        (recorded.graph, whole) if config.dump else (),
+    )
 
 
 def gradient_source(graph: Graph) -> Source | None:

@@ -7,6 +7,8 @@ import warnings
 from collections.abc import Sequence
 from typing import Any
 
+import numpy as np
+
 from lilith.callpath import Layout, general_path
 from lilith.config import config
 from lilith.derive import Derivation
@@ -16,7 +18,7 @@ from lilith.ops.control import show
 from lilith.signature import describe
 from lilith.source import LilithWarning
 from lilith.transform.batch import batch_at
-from lilith.transform.pack import pack_inputs, pack_outputs
+from lilith.transform.pack import join_last, pack_inputs, pack_outputs
 from lowering.carrier import Loaded, Module, block_until_ready, to_device, x64_is_on
 from lowering.emit import emit
 from lowering.runtime import JAX
@@ -43,23 +45,29 @@ class Executable:
         derivation: the graph it runs, and how its outputs make up the result.
         description: the parts of its cache key as text, for `explain_cache`.
         layout: how the compiled program is called.
-        run: `run(leaves, cotangent=())`, the user's result.
+        run: `run(leaves, cotangent=(), decided=0)`, the user's result, or `Diverged`.
+        path: the outcomes of the guards under which its results count.
+        paths: the programs for other outcomes of the same call, this one included.
         recent: whether it has been used since the cache last looked, as far as the cache knows.
         fast_plan: the plan of the captures for which a warm path has been written.
     """
 
-    __slots__ = ("derivation", "description", "fast_plan", "layout", "recent", "run")
+    __slots__ = ("derivation", "description", "fast_plan", "layout", "path", "paths", "recent", "run")
 
     def __init__(
         self, derivation: Derivation, leaves: Sequence[Any], cotangent: Sequence[Any], description: dict[str, str]
     ):
         self.derivation = derivation
+        self.path = tuple([guard.outcome for guard in derivation.guards])
         self.description = description
+        self.paths: Any = None
         self.recent = True
         self.fast_plan: Any = None
         kinds = derivation.kinds
         on_host = [i for i, x in enumerate(leaves) if describe(x)[0] != JAX]
-        graph, places = pack_outputs(derivation.graph, [i for i, kind in enumerate(kinds) if kind != JAX])
+        count = len(kinds) - len(derivation.guards)
+        graph = join_last(derivation.graph, len(derivation.guards)) if derivation.guards else derivation.graph
+        graph, places = pack_outputs(graph, [i for i, kind in enumerate(kinds[:count]) if kind != JAX])
         graph, groups = pack_inputs(graph, on_host)
         if config.dump:
             write_stages(config.dump, derivation, graph)
@@ -69,8 +77,11 @@ class Executable:
             Loaded(module_of(graph)).jitted,
             groups,
             tuple(to_device(array) for array in derivation.hoisted),
-            places,
+            places[:count],
             block_until_ready if hasty else None,
+            places[count][0] if derivation.guards else None,
+            np.array(self.path, np.int64),
+            [0],
         )
         self.run = general_path(self.layout, derivation, leaves)
         _warn_of_decay(derivation.graph, kinds)

@@ -59,13 +59,18 @@ def explain_miss(name: str, known: Sequence[Description], description: Descripti
     print(f"lilith: compiling {name} again: {reason}", file=sys.stderr)
 
 
+def explain_path(name: str, path: str) -> None:
+    """Say on stderr that another path through the function's own branches is compiled."""
+    print(f"lilith: compiling {name} along another path: {path}", file=sys.stderr)
+
+
 def nearest(known: Sequence[Description], description: Description) -> list[str]:
     """The difference to the key that is most alike, of equals the latest."""
     return min((difference(old, description) for old in reversed(known)), key=len)
 
 
-def listing(name: str, known: Sequence[Description]) -> str:
-    """One paragraph per program: its key, and why it was compiled."""
+def listing(name: str, known: Sequence[Description], paths: Sequence[Sequence[str]]) -> str:
+    """One paragraph per program: its key, why it was compiled, and the paths through its branches on traced values."""
     lines = [f"{name}: {len(known)} program{'s' if len(known) != 1 else ''}"]
     for i, description in enumerate(known):
         lines.append(f"{i + 1}. {description['transform']}")
@@ -73,6 +78,7 @@ def listing(name: str, known: Sequence[Description]) -> str:
         if i:
             changed = nearest(known[:i], description)
             lines.append(f"   compiled because of {'; '.join(changed) or 'a static capture that changed'}")
+        lines += [f"   path: {path}" for path in paths[i] if path]
     return "\n".join(lines)
 
 

@@ -8,8 +8,8 @@ from typing import Any, NamedTuple, NoReturn
 import numpy as np
 
 from lilith import tree
-from lilith.ir.graph import Builder, Graph, Literal, Node, Value, current
-from lilith.ir.interpret import evaluate
+from lilith.guards import Decisions, Guard, Knowledge, Unknown, decide
+from lilith.ir.graph import Builder, Graph, Literal, Value, current
 from lilith.ir.primitive import primitive
 from lilith.ir.type import TensorType, is_supported
 from lilith.source import DtypeError, LeakedTracerError, LilithError, TraceError, user_source
@@ -36,16 +36,26 @@ class Trace(Builder):
         captured: tracers of enclosing traces that this function used, with the inputs they became.
         hoisted: constant arrays that became inputs, with those inputs.
         constant_cache: the Values of constants recorded so far, by what they hold.
-        concrete: in interpreted runs, the NumPy value of every Value; else None.
+        interpreted: whether tracers show their values, for a debugger.
+        knowledge: gives NumPy values where they are asked for; None where there are none.
+        decisions: numbers the guards of a call; None where none are recorded.
+        guards: the decisions that the function has made on traced values.
+        decided: their outcomes, by Value and by whether an integer was asked for.
+        pinnable: captured inputs, which become part of the key when Python code asks for their values.
     """
 
-    def __init__(self, name: str):
+    def __init__(self, name: str, decisions: Decisions | None = None):
         super().__init__()
         self.name = name
+        self.knowledge: Knowledge | None = None
+        self.decisions = decisions
+        self.guards: list[Guard] = []
+        self.decided: dict[tuple[Value, bool], int] = {}
+        self.pinnable: frozenset[Value] = frozenset()
         self.active = False
         self.captured: dict[int, tuple[Tracer, Value]] = {}
         self.hoisted: dict[int, tuple[np.ndarray, Value]] = {}
-        self.concrete: dict[Value, np.ndarray] | None = None
+        self.interpreted = False
         self.constant_cache: dict[Any, Value] = {}
         self._aliases: dict[int, tuple[Any, int]] = {}
 
@@ -56,26 +66,6 @@ class Trace(Builder):
     def __exit__(self, *args: object) -> None:
         super().__exit__(*args)
         self.active = False
-
-    def emit(self, primitive: Any, operands: tuple[Value, ...], params: dict[str, Any]) -> Any:
-        out = super().emit(primitive, operands, params)
-        if self.concrete is not None:
-            self._evaluate(self.nodes[-1:])
-        return out
-
-    def inline(self, graph: Graph, values: Sequence[Value]) -> list[Value]:
-        start = len(self.nodes)
-        outputs = super().inline(graph, values)
-        if self.concrete is not None:
-            self._evaluate(self.nodes[start:])
-        return outputs
-
-    def _evaluate(self, nodes: Sequence[Node]) -> None:
-        """Note the NumPy values of new nodes."""
-        known: dict[Value, np.ndarray] = self.concrete  # type: ignore[assignment]
-        for node in nodes:
-            results = evaluate(node, tuple([known[x] for x in node.operands]))
-            known.update(zip(node.results, results, strict=True))
 
     def lift(self, x: Any) -> Value:
         """The Value of anything array-like in this trace.
@@ -129,8 +119,6 @@ class Trace(Builder):
         value = Value(TensorType(copy.shape, copy.dtype))
         self.hoisted[id(copy)] = (copy, value)
         self._aliases[id(array)] = (array, id(copy))
-        if self.concrete is not None:
-            self.concrete[value] = copy
         return value
 
     def _capture(self, tracer: Tracer) -> Value:
@@ -143,17 +131,25 @@ class Trace(Builder):
                 )
             value = Value(tracer.value.type)
             found = self.captured[id(tracer)] = (tracer, value)
-            if self.concrete is not None:
-                outer = tracer.recorder.concrete
-                self.concrete[value] = np.zeros(value.shape, value.dtype) if outer is None else outer[tracer.value]
         return found[1]
 
-    def input(self, type: TensorType, concrete: Any = None) -> Tracer:
+    def known(self, value: Value) -> np.ndarray:
+        """The NumPy value of a Value. Raises Unknown where there is none."""
+        if self.knowledge is None:
+            raise Unknown
+        return self.knowledge.value_of(value, *self.knowledge.behind(value))
+
+    def decide(self, tracer: Tracer, integer: bool, error: Callable[[str], Exception]) -> int:
+        """What Python code that asks for a tracer's truth (or its integer) is told; see `lilith.guards`."""
+        previous, self.source = self.source, user_source()
+        try:
+            return decide(self, tracer, integer, error)
+        finally:
+            self.source = previous
+
+    def input(self, type: TensorType) -> Tracer:
         """A new input of the graph, as a tracer."""
-        value = Value(type)
-        if self.concrete is not None:
-            self.concrete[value] = np.asarray(concrete, dtype=type.dtype)
-        return Tracer(value, self)
+        return Tracer(Value(type), self)
 
     def finish(self, inputs: Sequence[Value], names: Sequence[str], outputs: Sequence[Value]) -> Graph:
         """The recorded graph. Its inputs are the given ones, then captured tracers, then hoisted constants."""
@@ -247,6 +243,7 @@ class Recorded(NamedTuple):
         structure: the result's structure, for `lilith.tree.unflatten`.
         captured: tracers of enclosing traces that the function used.
         hoisted: constant arrays that became inputs.
+        guards: what the function decided on traced values.
     """
 
     graph: Graph
@@ -254,6 +251,7 @@ class Recorded(NamedTuple):
     structure: Any
     captured: list[Tracer]
     hoisted: list[np.ndarray]
+    guards: tuple[Guard, ...] = ()
 
 
 class Traced(NamedTuple):
@@ -268,7 +266,11 @@ def trace_call(
     types: Sequence[TensorType],
     names: Sequence[str],
     name: str,
-    concrete: Sequence[Any] | None = None,
+    values: Sequence[Any] | None = None,
+    *,
+    interpreted: bool = False,
+    decisions: Decisions | None = None,
+    pinnable: int | None = None,
 ) -> Recorded:
     """Run `function` once on tracers of the given types and record what it does.
 
@@ -276,13 +278,20 @@ def trace_call(
         function: takes the list of tracers, returns any structure of arrays and static objects.
         names: of the inputs, in the user's terms.
         name: of the graph.
-        concrete: NumPy values of the inputs; every node is then evaluated as it is recorded.
+        values: of the inputs (arrays, numbers, tracers of an enclosing trace), for Python code that decides on them.
+        interpreted: let tracers show their values.
+        decisions: numbers the guards.
+        pinnable: the first input from which on they are captured values, which decide by being part of the key.
     """
-    trace = Trace(name)
-    if concrete is not None:
-        trace.concrete = {}
+    trace = Trace(name, decisions)
+    trace.interpreted = interpreted
     with trace:
-        tracers = [trace.input(t, None if concrete is None else concrete[i]) for i, t in enumerate(types)]
+        tracers = [trace.input(t) for t in types]
+        inputs = [t.value for t in tracers]
+        if values is not None:
+            trace.knowledge = Knowledge(trace, dict(zip(inputs, values, strict=True)))
+            captured = zip(inputs[pinnable:], values[pinnable:], strict=True) if pinnable is not None else ()
+            trace.pinnable = frozenset(x for x, value in captured if not isinstance(value, Tracer))
         leaves, structure = tree.flatten(function(tracers))
         outputs: list[Value] = []
         results: list[Any] = []
@@ -293,6 +302,7 @@ def trace_call(
                 outputs.append(trace.lift(leaf))
             else:
                 results.append(leaf)
-    graph = trace.finish([t.value for t in tracers], names, outputs)
-    captured = [tracer for tracer, _ in trace.captured.values()]
-    return Recorded(graph, results, structure, captured, [array for array, _ in trace.hoisted.values()])
+    graph = trace.finish(inputs, names, outputs)
+    captured_tracers = [tracer for tracer, _ in trace.captured.values()]
+    guards = tuple(sorted(trace.guards, key=lambda guard: guard.order))
+    return Recorded(graph, results, structure, captured_tracers, [array for array, _ in trace.hoisted.values()], guards)

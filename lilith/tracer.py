@@ -12,8 +12,8 @@ import numpy as np
 from lilith.ir.graph import Value
 from lilith.ir.type import dtype_name
 from lilith.remedies import REPLACEMENTS as REPLACEMENTS
-from lilith.remedies import replacement, table_hint
-from lilith.source import DtypeError, ShapeError, TraceError, UnsupportedError
+from lilith.remedies import replacement, table_hint, unsupported
+from lilith.source import ArgumentError, DtypeError, ShapeError, TraceError, UnsupportedError
 
 UFUNCS: dict[Any, Callable[..., Any]] = {}
 """NumPy and SciPy ufuncs on tracers: `UFUNCS[np.add](x, y)`."""
@@ -44,17 +44,18 @@ def describe_types(*args: Any) -> str:
     return " and ".join(names)
 
 
+def _unknown(tracer: Tracer, what: str, hint: str) -> TraceError:
+    return TraceError(
+        f"{what} of a traced array ({tracer.value.type}): its value is not known here", hint=hint, tracers=(tracer,)
+    )
+
+
 def _no_value(tracer: Tracer, what: str, hint: str) -> NoReturn:
     raise TraceError(
         f"{what} of a traced array ({tracer.value.type}): its value is not known while tracing",
         hint=hint,
         tracers=(tracer,),
     )
-
-
-_BRANCH_HINT = (
-    "choose with np.where(condition, a, b); a Python branch can depend on shapes, ints and other static values"
-)
 
 
 def _equality(symbol: str, name: str, ufunc: Any) -> Callable[..., Any]:
@@ -145,9 +146,26 @@ class Tracer:
         """Where a NumPy array would be, for code written for the Array API standard."""
         return "cpu"
 
+    def to_device(self, device: Any, /, *, stream: Any = None) -> Tracer:
+        """This array: while the function is traced, arrays have one device, as NumPy's have."""
+        if device != "cpu" or stream is not None:
+            raise ArgumentError(
+                f"to_device({device!r}) of a traced array ({self.value.type}): the whole program runs on one device",
+                hint="pass jax.Arrays that lie on the device you want to the traced function",
+            )
+        return self
+
+    def __dlpack__(
+        self, *, stream: Any = None, max_version: Any = None, dl_device: Any = None, copy: Any = None
+    ) -> NoReturn:
+        _no_value(self, "__dlpack__()", "return the array from the function to get its memory")
+
+    def __dlpack_device__(self) -> tuple[int, int]:
+        return (1, 0)  # the CPU
+
     def __repr__(self) -> str:
-        if self.recorder.concrete is not None and self.value in self.recorder.concrete:
-            return f"Tracer({self.value.type}, value={self.recorder.concrete[self.value]})"
+        if self.recorder.interpreted:
+            return f"Tracer({self.value.type}, value={self.recorder.known(self.value)})"
         return f"Tracer({self.value.type})"
 
     def __format__(self, spec: str) -> str:
@@ -173,14 +191,26 @@ class Tracer:
                 f"the truth value of an array with {self.size} elements ({self.value.type}) is ambiguous",
                 hint="use np.any(x) or np.all(x) to get one, and np.where(condition, a, b) to choose by it",
             )
-        return _no_value(self, "the truth value", replacement() or _BRANCH_HINT)
+        if remedy := replacement():
+            _no_value(self, "the truth value", remedy)
+        return bool(self._decide(False, "the truth value"))
 
     def __int__(self) -> int:
-        return _no_value(self, "int()", "use x.astype(int), or pass the number as a Python int: it is static then")
+        return self._decide(True, "int()")
 
     def __index__(self) -> int:
-        hint = "pass the number as a Python int: it is static then"
-        return _no_value(self, "an index or a length", table_hint() or hint)
+        if self.dtype.kind not in "biu":
+            raise DtypeError(
+                f"a traced array ({self.value.type}) cannot be an index or a length",
+                hint="convert it with int(x), or pass the number as a Python int: it is static then",
+            )
+        return self._decide(True, "an index or a length", table_hint())
+
+    def _decide(self, integer: bool, what: str, remedy: str | None = None) -> int:
+        """The value that Python code decides by, which becomes a guard of the trace."""
+        if self.size != 1:
+            raise ShapeError(f"{what} of {self.value.type}, which has not one element", hint=remedy or "index it: x[0]")
+        return self.recorder.decide(self, integer, lambda hint: _unknown(self, what, remedy or hint))
 
     def __float__(self) -> float:
         return _no_value(
@@ -191,7 +221,9 @@ class Tracer:
         return _no_value(self, "complex()", "use NumPy functions; x.astype(complex) converts")
 
     def item(self, *args: Any) -> Any:
-        """An error: the value is not known while tracing."""
+        """The Python bool or int of an array with one; an error for floats, whose value is not known while tracing."""
+        if not args and self.size == 1 and self.dtype.kind in "biu":
+            return bool(self) if self.dtype.kind == "b" else int(self)
         return _no_value(self, "item()", "keep the array: arithmetic works on it; return it to get its value")
 
     def tolist(self) -> Any:
@@ -208,7 +240,8 @@ class Tracer:
             hint=replacement()
             or table_hint()
             or "np.stack([x, y]) instead of np.array([x, y]), also inside np.sum([x, y]); "
-            "np.sin(x) instead of math.sin(x); np.stack or np.concatenate of the parts instead of a[i] = x",
+            "lilith.numpy.asarray(x) instead of np.asarray(x); np.sin(x) instead of math.sin(x); "
+            "np.stack or np.concatenate of the parts instead of a[i] = x",
             tracers=(self,),
         )
 
@@ -240,9 +273,9 @@ class Tracer:
     # ---- NumPy's protocols
 
     def __array_namespace__(self, *, api_version: str | None = None) -> Any:
-        import lilith.numpy
+        from lilith.numpy import standard
 
-        return lilith.numpy
+        return standard.traced_namespace(api_version)
 
     def __array_ufunc__(self, ufunc: Any, method: str, *inputs: Any, **kwargs: Any) -> Any:
         out = kwargs.pop("out", None)
@@ -254,6 +287,8 @@ class Tracer:
             x, y = inputs
             column = FUNCTIONS[np.reshape](x, np.shape(x) + (1,) * np.ndim(y))
             return call_rule(UFUNCS.get(ufunc), ufunc, (column, y), kwargs)
+        if method in ("reduceat", "at"):
+            return call_rule(FUNCTIONS[method], ufunc, (ufunc, *inputs), kwargs)
         table = {"reduce": REDUCTIONS, "accumulate": ACCUMULATIONS}.get(method)
         if table is None or ufunc not in table:
             raise UnsupportedError(
@@ -362,37 +397,11 @@ def call_rule(handler: Callable[..., Any] | None, function: Any, args: tuple, kw
     """A function's rule; where it has none or refuses, the error says which arrays were involved."""
     try:
         if handler is None:
-            unsupported(function)
+            unsupported(function, [*FUNCTIONS, *UFUNCS])
         return handler(*args, **kwargs)
     except UnsupportedError as error:
         error.tracers = error.tracers or tuple(tracers_in(*args, *kwargs.values()))
         raise
-
-
-def unsupported(function: Any) -> NoReturn:
-    """Raise the error for a NumPy function that has no rule here, naming those with a near name."""
-    name = getattr(function, "__name__", str(function))
-    module = getattr(function, "__module__", None) or "numpy"
-    known = [_written(f) for f in [*FUNCTIONS, *UFUNCS] if callable(f)]
-    near = _near(name, [full for full in known if full.rpartition(".")[0] == module.replace("numpy", "np")])
-    near = near or _near(name, known)
-    hint = f"near names that work: {', '.join(near)}" if near else "lilith.numpy.supported() names those that work"
-    hint = replacement() or hint
-    raise UnsupportedError(f"{module}.{name} is not supported on traced arrays", hint=hint)
-
-
-def _written(function: Any) -> str:
-    """How a user writes a NumPy or SciPy function: np.sum, np.linalg.norm, scipy.special.erf."""
-    name, module = function.__name__, getattr(function, "__module__", None) or "numpy"
-    if isinstance(function, np.ufunc):
-        module = "numpy" if getattr(np, name, None) is function else "scipy.special"
-    return f"{module.replace('numpy', 'np')}.{name}"
-
-
-def _near(name: str, known: list[str]) -> list[str]:
-    """Up to three of the known names whose last part is close to a name."""
-    by_name = {full.rpartition(".")[2]: full for full in reversed(known)}
-    return [by_name[n] for n in difflib.get_close_matches(name, by_name, 3, cutoff=0.75)]
 
 
 def _operators() -> None:

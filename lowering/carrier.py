@@ -9,6 +9,7 @@ from __future__ import annotations
 
 import contextlib
 import dataclasses
+import functools
 import inspect
 import itertools
 import keyword
@@ -30,6 +31,7 @@ from jax.extend import core as _extend
 from jax.interpreters import ad as _ad
 from jax.interpreters import batching as _batching
 from jaxlib import _jax
+from jaxlib.lapack import _lapack
 from jaxlib.mlir import ir as _ir
 from jaxlib.mlir import passmanager as _passmanager
 from jaxlib.mlir.dialects import func as _func
@@ -120,10 +122,25 @@ def _platform(ctx: Any) -> str:
     return platforms[0]
 
 
+_LAPACK = "lapack_"  # what the names of LAPACK's routines in a module begin with
+
+
+@functools.cache
+def prepare_lapack() -> None:
+    """Find LAPACK's routines, once, before the first program that calls one: without it such a call ends the process.
+
+    Not at import: it loads SciPy's LAPACK, which takes a tenth of a second.
+    """
+    _lapack.initialize()
+
+
 def _lower(ctx: Any, *args: Any, token: int) -> Any:
     """Merge the module into the one JAX is building and call its main function."""
     module = _module(token)
-    parsed = _ir.Module.parse(module.text(_platform(ctx)))
+    text = module.text(_platform(ctx))
+    if _LAPACK in text:
+        prepare_lapack()
+    parsed = _ir.Module.parse(text)
     operations: Any = parsed.body.operations
     main = next(op for op in operations if op.sym_name.value == "main")
     results = list(main.type.results)
@@ -340,6 +357,8 @@ def serialize_ahead(executable: Any) -> bytes:
 
 def load_ahead(data: bytes, platform: str) -> Callable[..., list[Any]]:
     """The function that `serialize_ahead` has written down: arrays in, a list of jax.Arrays out."""
+    if _LAPACK.encode() in data:
+        prepare_lapack()
     device = jax.devices(platform)[0]
     loaded = device.client.deserialize_executable(data, _jax.DeviceList((device,)), None)
 

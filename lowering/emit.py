@@ -6,6 +6,7 @@ Operations are written in MLIR's generic form, which needs no type-specific prin
 
 from __future__ import annotations
 
+import functools
 import math
 from collections.abc import Callable, Sequence
 from typing import Any
@@ -102,12 +103,14 @@ class Emitter:
     Attributes:
         platform: one of PLATFORMS.
         lines: the operations so far.
+        read: the values that the nodes at hand and their results use; a rule may leave out what nobody reads.
         location: the suffix that books an operation on the user's line.
     """
 
     def __init__(self, platform: str = "cpu") -> None:
         self.platform = platform
         self.lines: list[str] = []
+        self.read: Callable[[], frozenset[Value]] = frozenset
         self.location = ""
         self._count = 0
         self._references: dict[tuple[int, int], str] = {}
@@ -194,6 +197,26 @@ class Emitter:
             text = self._references[key] = f" loc(#loc{number})"
         self.location = text
 
+    def write(
+        self, nodes: Sequence[Node], names: dict[Value, str], results: Sequence[Value], located: bool = False
+    ) -> list[str]:
+        """Write nodes by their rules; `names` are those of the values they start from. Returns the results' names.
+
+        `located`: each node is booked on its own line of the user's, else all are on the line at hand.
+        """
+        outer = self.read
+        self.read = functools.cache(lambda: frozenset([x for node in nodes for x in node.operands]).union(results))
+        for node in nodes:
+            if located:
+                self.locate(node.source)
+            out = RULES[node.primitive.name](self, node, [names[x] for x in node.operands])
+            if out.__class__ is str:
+                names[node.results[0]] = out
+            else:
+                names.update(zip(node.results, out, strict=True))
+        self.read = outer
+        return [names[y] for y in results]
+
     def location_lines(self) -> list[str]:
         """The definitions of the locations, for the end of the module."""
         return [f"#loc{number} = {line}" for line, number in self._locations.items()]
@@ -207,19 +230,13 @@ def emit(graph: Graph, platform: str = "cpu") -> str:
     """
     e = Emitter(platform)
     names: dict[Value, str] = {x: f"%arg{i}" for i, x in enumerate(graph.inputs)}
-    for node in graph.nodes:
-        e.locate(node.source)
-        out = RULES[node.primitive.name](e, node, [names[x] for x in node.operands])
-        if out.__class__ is str:
-            names[node.results[0]] = out
-        else:
-            names.update(zip(node.results, out, strict=True))
+    outputs = e.write(graph.nodes, names, graph.outputs, located=True)
     parameters = ", ".join(
         f"%arg{i}: {tensor_type(x.type)} loc({string(name)})"
         for i, (x, name) in enumerate(zip(graph.inputs, graph.input_names, strict=True))
     )
     results = ", ".join(tensor_type(y.type) for y in graph.outputs)
-    returned = ", ".join(names[y] for y in graph.outputs)
+    returned = ", ".join(outputs)
     body = "\n".join([*e.lines, f'"func.return"({returned}) : ({results}) -> () loc(unknown)'])
     head = f"module @{string(graph.name)} {{\nfunc.func public @main({parameters}) -> ({results}) {{"
     return "\n".join([head, body, "} loc(unknown)", "} loc(unknown)", *e.location_lines(), ""])

@@ -32,7 +32,7 @@ from lilith.numpy import (
     ufuncs,
 )
 from lilith.source import LilithError, ShapeError, TraceError, UnsupportedError
-from lilith.tracer import Tracer, unsupported
+from lilith.tracer import Tracer, call_rule
 from lilith.transform.reverse import reverse
 from tests.agreement import (
     RNG,
@@ -342,13 +342,13 @@ def test_near_names_are_close_and_of_the_same_module() -> None:
         ("wxyzwxyz", "numpy", "lilith.numpy.supported()"),
     ):
         with pytest.raises(UnsupportedError) as caught:
-            unsupported(named(name, module))
+            call_rule(None, named(name, module), (), {})
         assert expected in str(caught.value)
         assert "sqrt" not in str(caught.value)
 
     for module in ("numpy", "numpy.linalg"):
         with pytest.raises(UnsupportedError, match=f"work: {module.replace('numpy', 'np')}.trace$"):
-            unsupported(named("traces", module))
+            call_rule(None, named("traces", module), (), {})
 
 
 def test_variance_of_equal_numbers_is_zero() -> None:

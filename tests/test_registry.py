@@ -6,6 +6,7 @@ import itertools
 import os
 from collections.abc import Sequence
 from pathlib import Path
+from typing import Any
 
 import numpy as np
 import pytest
@@ -60,6 +61,11 @@ def random_like(types: Sequence[TensorType], seed: int) -> list[np.ndarray]:
         x = rng.normal(size=t.shape)
         found.append((x + 1j * rng.normal(size=t.shape) if t.dtype.kind == "c" else x).astype(t.dtype))
     return found
+
+
+def carrying(xs: Sequence[Any]) -> list[Any]:
+    """The floating and complex ones: what has a cotangent."""
+    return [x for x in xs if x.dtype.kind not in "biu"]
 
 
 def inner(xs: Sequence[np.ndarray], ys: Sequence[np.ndarray]) -> float:
@@ -139,18 +145,23 @@ def test_xla_computes_what_eval_computes(name: str) -> None:
 # ---- derivatives ----------------------------------------------------------------------------------------------------
 
 
-def check_gradient(graph: Graph, values: list[np.ndarray], wanted: Sequence[int]) -> None:
-    """vjp against a five-point difference of L = Re Σ v y along a random direction, input by input."""
-    cotangents = random_like([y.type for y in graph.outputs], seed=1)
+def check_gradient(graph: Graph, values: list[np.ndarray], wanted: Sequence[int], hermitian: bool = False) -> None:
+    """vjp against a five-point difference of L = Re Σ v y along a random direction, input by input.
+
+    `hermitian`: the first input is one for Hermitian matrices, and so is the direction in it.
+    """
+    cotangents = random_like([y.type for y in carrying(graph.outputs)], seed=1)
     gradient = reverse(graph, wanted).verify()
     found = interpret(gradient, [*values, *cotangents])[len(graph.outputs) :]
     step = 1e-3
     for i, cotangent in zip(wanted, found, strict=True):
         (direction,) = random_like([graph.inputs[i].type], seed=2 + i)
+        if hermitian and i == 0:
+            direction = direction + direction.conj().mT
 
         def loss(offset: float, i: int = i, direction: np.ndarray = direction) -> float:
             moved = [x + offset * direction if k == i else x for k, x in enumerate(values)]
-            return inner(interpret(graph, moved), cotangents)
+            return inner(carrying(interpret(graph, moved)), cotangents)
 
         difference = (8 * (loss(step) - loss(-step)) - (loss(2 * step) - loss(-2 * step))) / (12 * step)
         assert cotangent.dtype == values[i].dtype
@@ -161,7 +172,7 @@ def check_gradient(graph: Graph, values: list[np.ndarray], wanted: Sequence[int]
 def test_vjp_is_the_derivative(name: str, sample: Sample) -> None:
     graph = graph_of(name, sample)
     if any(y.dtype in WIDE for y in graph.outputs):
-        check_gradient(graph, list(sample.operands), wanted_of(sample))
+        check_gradient(graph, list(sample.operands), wanted_of(sample), sample.hermitian)
 
 
 @pytest.mark.parametrize(("name", "sample"), SMOOTH)
@@ -174,7 +185,7 @@ def test_second_derivative(name: str, sample: Sample) -> None:
     gradient = reverse(graph, wanted)
     gradient = simplify(gradient.with_outputs(gradient.outputs[len(graph.outputs) :])).verify()
     values = [*sample.operands, *random_like(seeds, seed=7)]
-    check_gradient(gradient, values, [*wanted, *range(len(graph.inputs), len(values))])
+    check_gradient(gradient, values, [*wanted, *range(len(graph.inputs), len(values))], sample.hermitian)
 
 
 @pytest.mark.parametrize(("name", "sample"), SMOOTH)
@@ -185,7 +196,7 @@ def test_jvp_is_dual_to_vjp(name: str, sample: Sample) -> None:
     if not any(y.dtype in WIDE for y in graph.outputs):
         return
     tangents = random_like([graph.inputs[i].type for i in wanted], seed=3)
-    cotangents = random_like([y.type for y in graph.outputs], seed=4)
+    cotangents = random_like([y.type for y in carrying(graph.outputs)], seed=4)
     pushed = interpret(forward(graph, wanted).verify(), [*sample.operands, *tangents])
     pulled = interpret(reverse(graph, wanted).verify(), [*sample.operands, *cotangents])
     count = len(graph.outputs)

@@ -11,6 +11,7 @@ import pytest
 import lilith
 import lilith.numpy as lnp
 from lilith.source import DtypeError, IndexingError, LilithError, ShapeError, TraceError, UnsupportedError
+from lilith.testing import check_grads
 from tests.agreement import agrees, evaluate, traced
 
 X = np.linspace(-1.0, 2.0, 24).reshape(2, 3, 4)
@@ -177,3 +178,12 @@ def test_captured_masks_and_indices() -> None:
         value, g = lilith.grad(loss, V)
         assert value == pytest.approx(np.sum(V[mask] ** 2) + np.sum(V[index]))
         np.testing.assert_allclose(g[0], np.where(mask, 2 * V, 0) + np.bincount(index, minlength=4))
+
+
+def test_captured_masks_in_derivatives_of_derivatives() -> None:
+    def loss(x: Any) -> Any:
+        return np.sum(x[V > 0.0] ** 3)
+
+    check_grads(loss, (V,))
+    _, g = lilith.grad(lambda x: np.sum(lilith.grad(lambda y: np.sum(y[V > 0.0] ** 3), x)[1][0]), V)
+    np.testing.assert_allclose(g[0], np.where(V > 0, 6 * V, 0))

@@ -16,7 +16,7 @@ from lilith.ir.graph import Value, fill_like
 from lilith.ir.type import dtype_name, kind
 from lilith.numpy import floats, reductions, ufuncs
 from lilith.numpy.core import array, convert, expand, full, lift, static_int, wrap
-from lilith.numpy.indexing import gathered, take_item, wrapped
+from lilith.numpy.indexing import constant, gathered, position, take_item
 from lilith.numpy.taking import along, flattened, index_array, moded
 from lilith.ops import elementwise, indexing, shape
 from lilith.ops.windows import Windows
@@ -118,7 +118,7 @@ def put(a: Any, ind: Any, v: Any, mode: str = "raise") -> Value:
     count = int(np.prod(index.shape))
     if count == 0 or 0 in np.shape(v):
         return x
-    places = flattened(wrapped(lift(index), n))
+    places = flattened(position(lift(index), n))
     return _flat_write(x, places, _repeated(_safely(v, x.dtype, "put"), count))
 
 
@@ -193,7 +193,7 @@ def fill_diagonal(a: Any, val: Any, wrap: bool = False) -> Value:
     end = x.type.size if wrap or x.ndim > 2 else x.shape[1] * x.shape[1]
     places = np.arange(x.type.size)[:end:step].astype(np.int32 if x.type.size < 2**31 else np.int64)
     updates = _repeated(cast_into(val, x.dtype), places.size)
-    return _flat_write(x, lift(places), updates, sorted=True, unique=True) if places.size else x
+    return _flat_write(x, constant(places), updates, sorted=True, unique=True) if places.size else x
 
 
 # ---- positions, of which so many are asked for ----------------------------------------------------------------------

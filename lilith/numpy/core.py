@@ -319,10 +319,21 @@ def _arguments(
             if unknown := value.keys() - known:
                 raise_unsupported(name, *sorted(unknown))
             continue
-        if not is_default(value, parameter.default):
+        if key == "device":
+            check_device(value, name)
+        elif not is_default(value, parameter.default):
             raise_unsupported(name, key)
         del bound.arguments[key]
     return bound.args, bound.kwargs
+
+
+def check_device(device: Any, name: str) -> None:
+    """The error for a device other than the one that NumPy has."""
+    if device not in (None, "cpu"):
+        raise ArgumentError(
+            f"np.{name}: device={device!r}, but a traced function has one device, 'cpu'",
+            hint="leave device= out; where the program runs is where its arguments lie",
+        )
 
 
 def is_default(value: Any, default: Any) -> bool:

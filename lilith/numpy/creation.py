@@ -8,25 +8,29 @@ from typing import Any
 import numpy as np
 
 from lilith.ir.graph import Value
-from lilith.ir.type import kind
+from lilith.ir.type import is_inexact, kind
 from lilith.numpy import floats, ufuncs
 from lilith.numpy.core import (
     adapt,
     array,
     broadcast_shapes,
+    check_device,
     convert,
     dtype_of,
     full,
     implements,
     lift,
+    marked,
     operand,
+    promote,
     reshaped_leading,
     shape_argument,
     static_int,
     type_of,
+    unify,
     wrap,
 )
-from lilith.numpy.shaping import moveaxis
+from lilith.numpy.shaping import expand_dims, moveaxis
 from lilith.ops import elementwise
 from lilith.remedies import REPLACEMENTS
 from lilith.source import ArgumentError, ShapeError
@@ -104,38 +108,144 @@ def _aligned(mask: Value, x: Value, y: Value) -> tuple[Value, Value, Value]:
     return adapt(mask, np.dtype(bool), y.shape), adapt(x, y.dtype, y.shape), y
 
 
-# ---- functions that NumPy does not hand over: what `lilith.numpy` has in their place ------------------------------
+@implements(np.logspace)
+def logspace(
+    start: Any, stop: Any, num: Any = 50, endpoint: bool = True, base: Any = 10.0, dtype: Any = None, axis: Any = 0
+) -> Value:
+    """numpy.logspace: base ** linspace(start, stop)."""
+    if np.ndim(base):
+        ndim = max(np.ndim(start), np.ndim(stop), np.ndim(base))
+        # NumPy makes arrays of numbers here
+        start, stop, base = [
+            reshaped_leading(marked(lift(x), False), 0, ndim - np.ndim(x)) for x in (start, stop, base)
+        ]
+        base = expand_dims(base, axis)
+    y = ufuncs.power(base, linspace(start, stop, num, endpoint, axis=axis))
+    return y if dtype is None else convert(y, dtype_of(dtype))
 
 
-def make_array(object: Any, dtype: Any = None, *, copy: Any = True, order: Any = "K", ndmin: int = 0) -> Any:
+@implements(np.geomspace)
+def geomspace(start: Any, stop: Any, num: Any = 50, endpoint: bool = True, dtype: Any = None, axis: Any = 0) -> Value:
+    """numpy.geomspace: start (stop / start)^t for t from 0 to 1. The ends must not be 0, which is not checked here."""
+    count = static_int(num, "geomspace", "num")
+    first, last = promote(lift(start), lift(stop))
+    wanted = np.dtype(np.float64) if dtype is None else dtype_of(dtype)
+    result = np.result_type(first.dtype, wanted if is_inexact(wanted) else np.float64)
+    first, last = unify("geomspace", convert(first, result), convert(last, result))
+    place = linspace(0.0, 1.0, count, endpoint)
+    place = convert(reshaped_leading(place, first.ndim), result)
+    y = ufuncs.multiply(first, ufuncs.power(ufuncs.divide(last, first), place))
+    if endpoint and count > 1:
+        at_end = reshaped_leading(lift(np.arange(count) == count - 1), first.ndim)
+        y = elementwise.select(*_aligned(at_end, last, y))
+    y = moveaxis(y, 0, axis) if axis != 0 else y
+    return convert(y, result if dtype is None else dtype_of(dtype))
+
+
+# ---- functions that NumPy does not hand over, unless like= names a tracer: what `lilith.numpy` has in their place ---
+
+
+def make_array(
+    object: Any, dtype: Any = None, *, copy: Any = True, order: Any = "K", subok: bool = False, ndmin: int = 0
+) -> Any:
     """numpy.array, also of (nested lists of) traced arrays.
 
     >>> make_array([1.0, 2.0])
     array([1., 2.])
     """
     if not contains_tracer(object):
-        return np.array(object, dtype=dtype, copy=copy, order=order, ndmin=ndmin)
+        return np.array(object, dtype=dtype, copy=copy, order=order, subok=subok, ndmin=ndmin)
     current_trace()
     x = array(object)
     x = x if dtype is None else convert(x, dtype_of(dtype))
     return wrap(reshaped_leading(x, 0, ndmin - x.ndim))
 
 
-def asarray(a: Any, dtype: Any = None, order: Any = None, *, copy: Any = None) -> Any:
-    """numpy.asarray, also of (nested lists of) traced arrays."""
-    if contains_tracer(a):
-        return a if isinstance(a, Tracer) and dtype in (None, a.dtype) else make_array(a, dtype)
-    return np.asarray(a, dtype=dtype, order=order, copy=copy)
+def asarray(a: Any, dtype: Any = None, order: Any = None, *, device: Any = None, copy: Any = None) -> Any:
+    """numpy.asarray, also of (nested lists of) traced arrays.
+
+    Raises:
+        ArgumentError: copy=False, and a copy is needed.
+    """
+    if not contains_tracer(a):
+        return np.asarray(a, dtype=dtype, order=order, device=device, copy=copy)
+    check_device(device, "asarray")
+    if isinstance(a, Tracer) and dtype in (None, a.dtype):
+        return a
+    if copy is False:
+        raise ArgumentError("asarray: copy=False, but a copy is needed", hint="leave copy= out")
+    return make_array(a, dtype)
 
 
-def full_array(shape: Any, fill_value: Any, dtype: Any = None, order: Any = "C") -> Any:
+def asanyarray(a: Any, dtype: Any = None, order: Any = None, *, device: Any = None, copy: Any = None) -> Any:
+    """numpy.asanyarray, also of (nested lists of) traced arrays."""
+    if not contains_tracer(a):
+        return np.asanyarray(a, dtype=dtype, order=order, device=device, copy=copy)
+    return asarray(a, dtype, order, device=device, copy=copy)
+
+
+def ascontiguousarray(a: Any, dtype: Any = None) -> Any:
+    """numpy.ascontiguousarray; traced arrays have no order in memory."""
+    return np.atleast_1d(asarray(a, dtype)) if contains_tracer(a) else np.ascontiguousarray(a, dtype)
+
+
+def asfortranarray(a: Any, dtype: Any = None) -> Any:
+    """numpy.asfortranarray; traced arrays have no order in memory."""
+    return asarray(a, dtype) if contains_tracer(a) else np.asfortranarray(a, dtype)
+
+
+def require(a: Any, dtype: Any = None, requirements: Any = None) -> Any:
+    """numpy.require; what it requires of memory holds of traced arrays, except that they can be written to.
+
+    Raises:
+        ArgumentError: a traced array is to be writeable.
+    """
+    if not contains_tracer(a):
+        return np.require(a, dtype, requirements)
+    if any([str(r).upper() in ("W", "WRITEABLE") for r in requirements or ()]):
+        raise ArgumentError("require: traced arrays cannot be written to", hint="build a new array instead")
+    return asarray(a, dtype)
+
+
+def full_array(shape: Any, fill_value: Any, dtype: Any = None, order: Any = "C", *, device: Any = None) -> Any:
     """numpy.full, also with a traced value."""
     if not contains_tracer(fill_value):
-        return np.full(shape, fill_value, dtype=dtype, order=order)
+        return np.full(shape, fill_value, dtype=dtype, order=order, device=device)
+    check_device(device, "full")
     current_trace()
     value = lift(fill_value)
     return wrap(_filled(value, shape_argument(shape, "full"), value.dtype if dtype is None else dtype_of(dtype)))
 
 
-# np.full makes a plain array and copies the number into it
+def kaiser(M: Any, beta: Any) -> Any:
+    """numpy.kaiser, also with a traced beta: I₀(β sqrt(1 - (2n / (M - 1) - 1)²)) / I₀(β)."""
+    if not contains_tracer(beta):
+        return np.kaiser(M, beta)
+    count = static_int(M, "kaiser", "M")
+    beta = np.astype(beta, np.float64)  # as NumPy does
+    if count <= 1:
+        return np.ones(max(count, 0))
+    place = np.arange(count) / ((count - 1) / 2) - 1
+    return np.i0(beta * np.sqrt(1 - place * place)) / np.i0(beta)
+
+
+INSTEAD: dict[str, Callable[..., Any]] = {
+    "array": make_array,
+    "asarray": asarray,
+    "asanyarray": asanyarray,
+    "ascontiguousarray": ascontiguousarray,
+    "asfortranarray": asfortranarray,
+    "require": require,
+    "full": full_array,
+    "kaiser": kaiser,
+}
+"""What `lilith.numpy` has in place of NumPy's functions."""
+
+for _name, _function in INSTEAD.items():
+    if _name != "kaiser":  # the others take like=
+        implements(getattr(np, _name))(_function)
+
+# Python functions that make plain arrays of their arguments
 REPLACEMENTS[np.full.__code__] = "np.full_like(x, number), np.broadcast_to(number, shape) or lilith.numpy.full"
+REPLACEMENTS[np.kaiser.__code__] = "lilith.numpy.kaiser"
+REPLACEMENTS[type(np.r_).__getitem__.__code__] = "np.concatenate([x, y]), or np.column_stack for np.c_"

@@ -90,11 +90,9 @@ def _entries(k: Any) -> list[Any]:
         return [_traced(k)]
     if isinstance(k, bool | np.bool_):
         return [Flag(bool(k))]
-    if not isinstance(k, np.ndarray):
-        if hasattr(k, "__index__"):
-            return [operator.index(k)]
-        k = np.asarray(k)
-        k = k.astype(np.intp) if k.size == 0 else k
+    if isinstance(k, int | np.integer):
+        return [int(k)]
+    k = _known(k)
     if k.dtype == bool:
         return [Index(i, n) for i, n in zip(k.nonzero(), k.shape, strict=True)] if k.ndim else [Flag(bool(k))]
     if k.dtype.kind not in "iu":
@@ -103,6 +101,19 @@ def _entries(k: Any) -> list[Any]:
             hint="ints, slices, None, ..., and arrays of integers or booleans are indices",
         )
     return [Index(k)] if k.ndim else [int(k)]
+
+
+def _known(k: Any) -> np.ndarray:
+    """A list, an array of any library or an object with `__index__` as a NumPy array."""
+    if isinstance(k, np.ndarray):
+        return k
+    if hasattr(k, "__index__") and not hasattr(k, "__array__"):
+        return np.asarray(operator.index(k))
+    try:
+        found = np.asarray(k)
+    except ValueError as error:
+        raise IndexingError(f"an index that is no array: {error}", hint="rows of equal length") from error
+    return found.astype(np.intp) if found.size == 0 and isinstance(k, list | tuple) else found
 
 
 def _traced(k: Tracer | Value) -> Any:
@@ -237,6 +248,17 @@ def wrapped(i: Value, n: int) -> Value:
     return elementwise.select(elementwise.lt(i, fill_like(i, 0)), i + n, i) if signed else i
 
 
+def position(i: Value, n: int) -> Value:
+    """A traced index of an axis of length n as an element's position, in int32 where that can hold n."""
+    i = wrapped(i, n)
+    i = elementwise.min(elementwise.max(i, fill_like(i, 0)), fill_like(i, n - 1))
+    return convert(i, _index_dtype(n))
+
+
+def _index_dtype(n: int) -> np.dtype:
+    return _I32 if n <= np.iinfo(_I32).max else _I64
+
+
 def _dynamic(x: Value, entries: Sequence[Any]) -> Value:
     """Traced scalars beside ints, slices and None: a slice, then one dynamic slice of all traced axes."""
     y = _basic(x, [slice(None) if isinstance(k, Value) else k for k in entries])
@@ -315,24 +337,39 @@ def _broadcast(shapes: Sequence[Shape], x: Value) -> Shape:
 def _picked(x: Value, arrays: list[tuple[int, np.ndarray | Value]], batch: Shape, first: int) -> Value:
     """The elements of x that index arrays of some of its axes name; the axes of the batch begin at `first`."""
     axes = tuple([axis for axis, _ in arrays])
-    if not all([isinstance(i, np.ndarray) for _, i in arrays]):
-        return gathered(x, axes, [_component(x, axis, i, batch) for axis, i in arrays], first)
     sizes = [x.shape[axis] for axis in axes]
+    side_by_side = axes == tuple(range(axes[0], axes[0] + len(axes)))
+    merged = (*x.shape[: axes[0]], math.prod(sizes), *x.shape[axes[-1] + 1 :])
+    rows = shape.reshape(x, shape=merged) if side_by_side and len(axes) > 1 else x
+    if not all([isinstance(i, np.ndarray) for _, i in arrays]):
+        columns = [_component(x, axis, i, batch) for axis, i in arrays]
+        return (
+            gathered(rows, axes[:1], [_flat(columns, sizes)], first)
+            if side_by_side
+            else gathered(x, axes, columns, first)
+        )
     known = [_positions(x, axis, np.broadcast_to(i, batch)) for axis, i in arrays]  # type: ignore[arg-type]
     places = np.ravel_multi_index(known, sizes)
-    if axes == tuple(range(axes[0], axes[0] + len(axes))):
-        merged = (*x.shape[: axes[0]], math.prod(sizes), *x.shape[axes[-1] + 1 :])
-        rows = x if len(axes) == 1 else shape.reshape(x, shape=merged)
+    if side_by_side:
         return pick(rows, axes[0], np.asarray(places), first)
-    constants = [current_trace().lift(_narrow(i, n)) for i, n in zip(known, sizes, strict=True)]
+    constants = [constant(_narrow(i, n)) for i, n in zip(known, sizes, strict=True)]
     return gathered(x, axes, constants, first, **_order(np.asarray(places)))
+
+
+def _flat(columns: Sequence[Value], sizes: Sequence[int]) -> Value:
+    """Positions on axes that are merged into one: one number per element is gathered and scattered faster than two."""
+    dtype = _index_dtype(math.prod(sizes))
+    total = convert(columns[0], dtype)
+    for column, n in zip(columns[1:], sizes[1:], strict=True):
+        total = total * n + convert(column, dtype)
+    return total
 
 
 def _component(x: Value, axis: int, i: np.ndarray | Value, batch: Shape) -> Value:
     """An index array, known or traced, as non-negative integers of the batch's shape."""
     if isinstance(i, Value):
-        return expand(wrapped(i, _not_empty(x, axis)), batch)
-    return expand(current_trace().lift(_narrow(_positions(x, axis, i), x.shape[axis])), batch)
+        return expand(position(i, _not_empty(x, axis)), batch)
+    return expand(constant(_narrow(_positions(x, axis, i), x.shape[axis])), batch)
 
 
 def _positions(x: Value, axis: int, i: np.ndarray) -> np.ndarray:
@@ -341,11 +378,12 @@ def _positions(x: Value, axis: int, i: np.ndarray) -> np.ndarray:
     outside = (i < -n) | (i >= n)
     if outside.any():
         raise _out_of_bounds(int(i[outside][0]), axis, x)
-    return np.where(i < 0, i + n, i).astype(np.intp)
+    i = i.astype(np.intp)  # in a narrow dtype i + n may not fit
+    return np.where(i < 0, i + n, i)
 
 
 def _narrow(i: np.ndarray, n: int) -> np.ndarray:
-    return i.astype(_I32 if n <= np.iinfo(_I32).max else _I64)
+    return i.astype(_index_dtype(n))
 
 
 def _order(places: np.ndarray) -> dict[str, bool]:
@@ -359,7 +397,7 @@ def pick(x: Value, axis: int, places: np.ndarray, first: int) -> Value:
     """The elements at known places of one axis; the axes of `places` come to lie at `first`."""
     runs = _runs(places.reshape(-1), max(FEW, min(MOST, places.size // LONG)))
     if runs is None:
-        index = current_trace().lift(_narrow(places, x.shape[axis]))
+        index = constant(_narrow(places, x.shape[axis]))
         return gathered(x, (axis,), [index], first, **_order(places))
     parts = [_basic(x, (*[slice(None)] * axis, run, *[slice(None)] * (x.ndim - axis - 1))) for run in runs]
     y = parts[0] if len(parts) == 1 else shape.concatenate(*parts, axis=axis)
@@ -372,22 +410,31 @@ def pick(x: Value, axis: int, places: np.ndarray, first: int) -> Value:
 
 def _runs(places: np.ndarray, most: int) -> list[slice] | None:
     """The fewest slices, taken greedily, that list the places in order; None where that takes more than `most`."""
-    steps = np.diff(places).tolist()
-    begins = places.tolist()
+    steps = np.diff(places)
+    breaks = np.flatnonzero(steps[1:] != steps[:-1]) + 1  # where a step differs from the one before it
     runs: list[slice] = []
-    i = 0
-    while i < len(begins):
+    i, count = 0, places.size
+    while i < count:
         if len(runs) == most:
             return None
-        step = steps[i] if i < len(steps) else 1
-        j = i + 1
-        while step and j < len(begins) and steps[j - 1] == step:
-            j += 1
-        step = step or 1
-        end = begins[i] + (j - i - 1) * step + (1 if step > 0 else -1)
-        runs.append(slice(begins[i], end if end >= 0 else None, step))
-        i = j
+        begin = int(places[i])
+        step = int(steps[i]) if i + 1 < count else 0
+        after = np.searchsorted(breaks, i, side="right")
+        last = i if step == 0 else int(breaks[after]) if after < breaks.size else count - 1
+        end = begin + (last - i) * step + (1 if step >= 0 else -1)
+        runs.append(slice(begin, end if end >= 0 else None, step or 1))
+        i = last + 1
     return runs
+
+
+def constant(indices: np.ndarray) -> Value:
+    """Known indices in the trace; the same ones are one Value however often they are used."""
+    trace = current_trace()
+    key = ("indices", indices.shape, indices.dtype, indices.tobytes())
+    found = trace.constant_cache.get(key)
+    if found is None:
+        found = trace.constant_cache[key] = trace.lift(indices)
+    return found
 
 
 def gathered(

@@ -1,9 +1,9 @@
-"""`ufunc.reduce` and `ufunc.accumulate` on tracers."""
+"""`ufunc.reduce`, `ufunc.accumulate` and `ufunc.reduceat` on tracers."""
 
 from __future__ import annotations
 
 from collections.abc import Callable
-from typing import Any
+from typing import Any, NoReturn
 
 import numpy as np
 
@@ -18,15 +18,28 @@ from lilith.numpy.core import (
     lift,
     normalize_axis,
     raise_unsupported,
+    static_int,
     wrap,
 )
-from lilith.numpy.reductions import BOOL, NOT_GIVEN, edge, kept, masked, reduced_axes, running_sum, scanned, sum_dtype
-from lilith.numpy.shaping import squeeze
+from lilith.numpy.reductions import (
+    BOOL,
+    NOT_GIVEN,
+    edge,
+    kept,
+    masked,
+    reduced_axes,
+    running_log_sum,
+    running_product,
+    running_sum,
+    scanned,
+    sum_dtype,
+)
+from lilith.numpy.shaping import expand_dims, squeeze
 from lilith.numpy.ufunc import resolve
-from lilith.ops import reduction, shape
-from lilith.source import ShapeError
+from lilith.ops import cumulative, reduction, shape
+from lilith.source import IndexingError, ShapeError, UnsupportedError
 from lilith.trace import current_trace
-from lilith.tracer import ACCUMULATIONS, REDUCTIONS
+from lilith.tracer import ACCUMULATIONS, FUNCTIONS, REDUCTIONS
 
 
 def _reduce_method(ufunc: Any, function: Callable[..., Value], **fixed: Any) -> None:
@@ -59,6 +72,42 @@ _reduce_method(np.maximum, reductions.max, takes=("keepdims", "where", "initial"
 _reduce_method(np.minimum, reductions.min, takes=("keepdims", "where", "initial"))
 _reduce_method(np.logical_and, reductions.all, takes=("keepdims", "where"))
 _reduce_method(np.logical_or, reductions.any, takes=("keepdims", "where"))
+
+
+def _reduceat(ufunc: Any, array: Any, indices: Any, axis: Any = 0, dtype: Any = None, out: Any = None) -> Any:
+    """`ufunc.reduceat(x, indices)` at known places: of x[i:j] for neighbours i < j, else x[i] itself."""
+    current_trace()
+    name = f"{ufunc.__name__}.reduceat"
+    if ufunc not in REDUCTIONS:
+        raise UnsupportedError(f"np.{name} of traced arrays is not supported", hint="np.add.reduceat and the like are")
+    x = lift(array)
+    place = normalize_axis(axis, x.ndim, name)
+    n = x.shape[place]
+    starts = [static_int(i, name, "an index") for i in np.ravel(indices)]
+    for i in starts:
+        if not 0 <= i < n:
+            raise IndexingError(
+                f"{name}: index {i} is out of bounds for axis {axis} with size {n}", hint=f"0 to {n - 1}"
+            )
+    parts = []
+    for i, j in zip(starts, [*starts[1:], n], strict=True):
+        piece = shape.part(x, place, i, max(j, i + 1))
+        options = {} if dtype is None else {"dtype": dtype}
+        parts.append(expand_dims(lift(REDUCTIONS[ufunc](wrap(piece), axis=place, **options)), place))
+    if not parts:
+        return wrap(shape.part(x, place, 0, 0))
+    return wrap(shape.concatenate(*parts, axis=place) if len(parts) > 1 else parts[0])
+
+
+def _refuse_at(ufunc: Any, *args: Any) -> NoReturn:
+    """`ufunc.at(x, i, y)`: an error, since it changes x in place."""
+    raise UnsupportedError(
+        f"np.{ufunc.__name__}.at of traced arrays: it changes an array in place",
+        hint="np.bincount(i, weights=y) adds up; lilith.numpy.put_along_axis writes at other places",
+    )
+
+
+FUNCTIONS["reduceat"], FUNCTIONS["at"] = _reduceat, _refuse_at
 
 
 def _bitwise(primitive: Any, neutral: int) -> Callable[..., Value]:
@@ -120,10 +169,22 @@ def _accumulate_method(ufunc: ufuncs.Ufunc, running: Callable[[Value, int], Valu
     ACCUMULATIONS[ufunc.ufunc] = method
 
 
-_accumulate_method(ufuncs.add, running_sum)
+def _extreme(primitive: Any) -> Callable[[Value, int], Value]:
+    return lambda x, axis: primitive(x, axis=axis)
+
+
+for _ufunc, _running in {
+    ufuncs.add: running_sum,
+    ufuncs.multiply: running_product,
+    ufuncs.maximum: _extreme(cumulative.cummax),
+    ufuncs.minimum: _extreme(cumulative.cummin),
+    ufuncs.logical_or: _extreme(cumulative.cummax),
+    ufuncs.logical_and: _extreme(cumulative.cummin),
+    ufuncs.logaddexp: running_log_sum,
+}.items():
+    _accumulate_method(_ufunc, _running)
 for _ufunc in (
-    ufuncs.multiply, ufuncs.maximum, ufuncs.minimum, ufuncs.fmax, ufuncs.fmin, ufuncs.logical_and, ufuncs.logical_or,
-    ufuncs.logical_xor, ufuncs.bitwise_and, ufuncs.bitwise_or, ufuncs.bitwise_xor, ufuncs.logaddexp,
+    ufuncs.fmax, ufuncs.fmin, ufuncs.logical_xor, ufuncs.bitwise_and, ufuncs.bitwise_or, ufuncs.bitwise_xor,
     ufuncs.logaddexp2, ufuncs.hypot,
 ):  # fmt: skip
     _accumulate_method(_ufunc)

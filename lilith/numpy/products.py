@@ -1,9 +1,8 @@
-"""Products of arrays: matmul, dot, tensordot, einsum and what is made of them; norms."""
+"""Products of arrays: matmul, dot, tensordot, einsum and what is made of them."""
 
 from __future__ import annotations
 
 import itertools
-import math
 from collections.abc import Callable, Sequence
 from typing import Any
 
@@ -19,24 +18,19 @@ from lilith.numpy.core import (
     convert,
     dtype_of,
     expand,
-    floating,
     implements,
     is_default,
     lift,
-    normalize_axes,
     normalize_axis,
     promote,
     raise_unsupported,
     static_int,
 )
-from lilith.numpy.reductions import kept
-from lilith.numpy.reductions import max as max_
-from lilith.numpy.reductions import min as min_
 from lilith.numpy.reductions import sum as sum_
-from lilith.numpy.shaping import diagonal, moveaxis, reshaped, squeeze, transposed
+from lilith.numpy.shaping import diagonal, expand_dims, moveaxis, reshaped, squeeze, transposed
 from lilith.numpy.ufunc import resolve
 from lilith.ops import elementwise, linalg
-from lilith.source import ArgumentError, ShapeError, UnsupportedError
+from lilith.source import ArgumentError, ShapeError
 from lilith.trace import current_trace
 from lilith.tracer import OPERATORS, UFUNCS, Tracer
 
@@ -114,12 +108,17 @@ def _product(ufunc: Any, rule: Callable[[Value, Value], Value]) -> Callable[...,
         inputs, outputs = resolve(ufunc, [v.type for v in values], None if dtype is None else dtype_of(dtype))
         return convert(rule(*[convert(v, d) for v, d in zip(values, inputs, strict=True)]), outputs[0])
 
-    def entry(x: Any, y: Any, dtype: Any = None, **options: Any) -> Tracer:
+    def entry(x: Any, y: Any, dtype: Any = None, axis: Any = -1, keepdims: bool = False, **options: Any) -> Tracer:
         trace = current_trace()
         for option, value in options.items():
             if not is_default(value, {"casting": "same_kind", "order": "K", "subok": True}.get(option)):
                 raise_unsupported(ufunc.__name__, option)
-        return Tracer(apply(x, y, dtype), trace)
+        if ufunc is not np.vecdot:
+            if axis != -1 or keepdims:
+                raise_unsupported(ufunc.__name__, "axis" if axis != -1 else "keepdims")
+            return Tracer(apply(x, y, dtype), trace)
+        z = apply(moveaxis(x, axis, -1), moveaxis(y, axis, -1), dtype) if axis != -1 else apply(x, y, dtype)
+        return Tracer(expand_dims(z, axis) if keepdims else z, trace)
 
     UFUNCS[ufunc] = OPERATORS[ufunc] = entry
     apply.__name__, apply.__doc__ = ufunc.__name__, f"numpy.{ufunc.__name__}."
@@ -242,24 +241,6 @@ def multi_dot(arrays: Any) -> Value:
     return contracted(values, terms, letters[0] + letters[-1])
 
 
-@implements(np.linalg.matrix_power)
-def matrix_power(a: Any, n: Any) -> Value:
-    """numpy.linalg.matrix_power for known n >= 0, by repeated squaring."""
-    x = lift(a)
-    exponent = static_int(n, "linalg.matrix_power", "n")
-    if x.ndim < 2 or x.shape[-1] != x.shape[-2]:
-        raise ShapeError(f"linalg.matrix_power: {x.type} is not square", hint="the last two axes need one size")
-    if exponent < 0:
-        raise UnsupportedError("np.linalg.matrix_power: n < 0 is not supported", hint="power of the inverse")
-    result = None
-    while exponent:
-        if exponent & 1:
-            result = x if result is None else _matmul(result, x)
-        exponent >>= 1
-        x = _matmul(x, x) if exponent else x
-    return expand(lift(np.eye(x.shape[-1], dtype=x.dtype)), x.shape) if result is None else result
-
-
 # ---- einsum -------------------------------------------------------------------------------------------------------
 
 
@@ -376,82 +357,3 @@ def _outer_pair(x: Value, first: str, y: Value, second: str) -> tuple[Value, str
     x = reshaped(x, x.shape + (1,) * (len(letters) - len(first)))
     y = reshaped(y, tuple([sizes.get(c, 1) for c in letters]))
     return ufuncs.multiply(x, y), letters
-
-
-# ---- norms --------------------------------------------------------------------------------------------------------
-
-
-@implements(np.linalg.norm)
-def norm(x: Any, ord: Any = None, axis: Any = None, keepdims: Any = False) -> Value:
-    """numpy.linalg.norm of vectors, and of matrices except the norms by singular values. Slope 0 at 0."""
-    x = floating(lift(x))
-    axes = normalize_axes(axis, x.ndim, "linalg.norm")
-    if ord is None:
-        return kept(x, axes, _root_of_squares(x, axes), keepdims)
-    if len(axes) == 2:
-        order = axes if axis is None else tuple([normalize_axis(a, x.ndim, "linalg.norm") for a in axis])
-        return kept(x, axes, _matrix_norm(x, ord, order), keepdims)
-    if len(axes) != 1:
-        raise ShapeError(f"linalg.norm: ord={ord!r} of {x.type} over axes {axes}", hint="name one or two axes")
-    return kept(x, axes, _vector_norm(x, ord, axes), keepdims)
-
-
-def _root_of_squares(x: Value, axes: Shape) -> Value:
-    """The square root of the sum of |x|², with slope 0 where it is 0."""
-    if kind(x.dtype) == "c":
-        a, b = elementwise.real(x), elementwise.imag(x)
-        squares = elementwise.add(elementwise.mul(a, a), elementwise.mul(b, b))
-    else:
-        squares = elementwise.mul(x, x)
-    return _safe_root(sum_(squares, axes), elementwise.sqrt)
-
-
-def _safe_root(total: Value, root: Callable[[Value], Value]) -> Value:
-    """root(total), and 0 with slope 0 where the total is 0."""
-    zero = elementwise.eq(total, fill_like(total, 0))
-    safe = root(elementwise.select(zero, fill_like(total, 1), total))
-    return elementwise.select(zero, fill_like(total, 0), safe)
-
-
-def _vector_norm(x: Value, ord: Any, axes: Shape) -> Value:
-    if ord == 2:
-        return _root_of_squares(x, axes)
-    size = elementwise.abs(x)
-    if ord == math.inf:
-        return max_(size, axes)
-    if ord == -math.inf:
-        return min_(size, axes)
-    if ord == 0:
-        return convert(sum_(ufuncs.not_equal(size, 0), axes), size.dtype)
-    if ord == 1:
-        return sum_(size, axes)
-    if not isinstance(ord, int | float | np.number):
-        raise UnsupportedError(f"np.linalg.norm: ord={ord!r} for vectors", hint="a number, np.inf or -np.inf")
-    p = float(ord)
-    return _safe_root(sum_(ufuncs.power(size, p), axes), lambda total: ufuncs.power(total, 1 / p))
-
-
-def _matrix_norm(x: Value, ord: Any, axes: Shape) -> Value:
-    if ord in ("fro", "f"):
-        return _root_of_squares(x, axes)
-    if ord not in (1, -1, math.inf, -math.inf):
-        raise UnsupportedError(
-            f"np.linalg.norm: ord={ord!r} for matrices is not supported", hint="ord: 'fro', 1, -1, np.inf or -np.inf"
-        )
-    rows, columns = axes if ord in (1, -1) else axes[::-1]
-    sums = sum_(elementwise.abs(x), rows, keepdims=True)
-    return (max_ if ord > 0 else min_)(sums, (rows, columns))
-
-
-@implements(np.linalg.vector_norm)
-def vector_norm(x: Any, /, *, axis: Any = None, keepdims: Any = False, ord: Any = 2) -> Value:
-    """numpy.linalg.vector_norm: of all elements, or over the named axes together."""
-    x = floating(lift(x))
-    axes = normalize_axes(axis, x.ndim, "linalg.vector_norm")
-    return kept(x, axes, _vector_norm(x, ord, axes), keepdims)
-
-
-@implements(np.linalg.matrix_norm)
-def matrix_norm(x: Any, /, *, keepdims: Any = False, ord: Any = "fro") -> Value:
-    """numpy.linalg.matrix_norm: of the last two axes."""
-    return norm(x, ord, (-2, -1), keepdims)

@@ -26,7 +26,8 @@ from lilith.numpy.core import (
     operand,
 )
 from lilith.numpy.shaping import transposed
-from lilith.ops import elementwise, reduction, shape
+from lilith.ops import cumulative, elementwise, reduction, shape
+from lilith.ops.control import stop_gradient
 from lilith.source import DtypeError, ShapeError
 
 NOT_GIVEN: Any = np._NoValue
@@ -389,14 +390,40 @@ def scanned(x: Value, axis: int, combine: Callable[[Value, Value], Value]) -> Va
 
 def running_sum(x: Value, axis: int) -> Value:
     """y_k = x_0 + ... + x_k; for bool, or."""
-    if kind(x.dtype) == "b":
-        return scanned(x, axis, ufuncs.add)
-    return convert(reduction.cumsum(convert(x, accumulator(x.dtype)), axis=axis, reverse=False), x.dtype)
+    return _running(x, axis, cumulative.cummax, lambda v: cumulative.cumsum(v, axis=axis, reverse=False))
 
 
 def running_product(x: Value, axis: int) -> Value:
-    """y_k = x_0 · ... · x_k."""
-    return scanned(x, axis, ufuncs.multiply)
+    """y_k = x_0 · ... · x_k; for bool, and."""
+    return _running(x, axis, cumulative.cummin, lambda v: cumulative.cumprod(v, axis=axis))
+
+
+def _running(x: Value, axis: int, logical: Any, arithmetic: Callable[[Value], Value]) -> Value:
+    """Of bool the logical operation; float16 and bfloat16 are formed in float32."""
+    if kind(x.dtype) == "b":
+        return logical(x, axis=axis)
+    return convert(arithmetic(convert(x, accumulator(x.dtype))), x.dtype)
+
+
+def running_log_sum(x: Value, axis: int) -> Value:
+    """y_k = log(exp(x_0) + ... + exp(x_k)), without overflow.
+
+    With m_k the maximum so far and t_k = Σ exp(x_j - m_k) over j up to k: t_k = exp(m_(k-1) - m_k) t_(k-1) +
+    exp(x_k - m_k), y_k = m_k + log t_k. y does not depend on m, which is therefore a constant to derivatives.
+    """
+    wide = convert(x, accumulator(x.dtype))
+    n = wide.shape[axis]
+    if n == 0:
+        return x
+    m = stop_gradient(cumulative.cummax(wide, axis=axis))
+    m = elementwise.select(elementwise.is_finite(m), m, fill_like(m, 0))
+    earlier = shape.concatenate(shape.part(m, axis, 0, 1), shape.part(m, axis, 0, n - 1), axis=axis)
+    # m falls only to the 0 that stands for an infinite one
+    factor = elementwise.exp(elementwise.min(elementwise.sub(earlier, m), fill_like(m, 0)))
+    total = cumulative.linear_recurrence(factor, elementwise.exp(elementwise.sub(wide, m)), axis=axis, reverse=False)
+    zero = elementwise.eq(total, fill_like(total, 0))
+    log = elementwise.log(elementwise.select(zero, fill_like(total, 1), total))
+    return convert(elementwise.add(elementwise.select(zero, fill_like(total, -np.inf), log), m), x.dtype)
 
 
 def _cumulative(name: str, running: Callable[[Value, int], Value]) -> Callable[..., Value]:

@@ -52,7 +52,7 @@ def _order(order: Any, name: str) -> bool:
 
 
 @implements(np.reshape)
-def reshape(a: Any, shape: Any, order: str = "C") -> Value:
+def reshape(a: Any, /, shape: Any, order: str = "C", *, copy: Any = None) -> Value:
     """numpy.reshape; one size may be -1."""
     x = lift(a)
     sizes = shape_argument(shape, "reshape")

@@ -25,7 +25,7 @@ from lilith.numpy.core import (
     wrap,
 )
 from lilith.numpy.shaping import ravel, reshaped
-from lilith.ops import elementwise, indexing, reduction, shape, sorting
+from lilith.ops import cumulative, elementwise, indexing, shape, sorting
 from lilith.source import ArgumentError, DtypeError, ShapeError
 from lilith.trace import contains_tracer, current_trace
 
@@ -244,7 +244,7 @@ def _ranked(a: Value, v: Value, side: str) -> Value:
     permutation = order(shape.concatenate(*together, axis=0), 0)
     first = fill_like(permutation, m if side == "left" else a.shape[0])
     from_a = elementwise.ge(permutation, first) if side == "left" else elementwise.lt(permutation, first)
-    counts = reduction.cumsum(convert(from_a, _INDEX), axis=0, reverse=False)
+    counts = cumulative.cumsum(convert(from_a, _INDEX), axis=0, reverse=False)
     ranks = indexing.scatter_along(fill_like(counts, 0), permutation, counts, 0, unique=True)
     begin = 0 if side == "left" else a.shape[0]
     return shape.part(ranks, 0, begin, begin + m)

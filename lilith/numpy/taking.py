@@ -6,7 +6,7 @@ Positions that are traced follow the rule of x[i]: negative ones count from the 
 from __future__ import annotations
 
 from collections.abc import Callable
-from typing import Any, NoReturn
+from typing import Any
 
 import numpy as np
 
@@ -25,11 +25,11 @@ from lilith.numpy.core import (
     promote,
     shape_argument,
 )
-from lilith.numpy.indexing import pick, take_item, wrapped
+from lilith.numpy.indexing import constant, pick, position, take_item
 from lilith.ops import elementwise, indexing, shape
 from lilith.remedies import REPLACEMENTS
 from lilith.source import ArgumentError, IndexingError, ShapeError, UnsupportedError
-from lilith.trace import contains_tracer, current_trace
+from lilith.trace import contains_tracer
 from lilith.tracer import FUNCTIONS, Tracer
 
 _MODES = ("raise", "wrap", "clip")
@@ -62,6 +62,7 @@ def moded(i: np.ndarray | Value, n: int, mode: str, name: str) -> np.ndarray | V
     if mode == "raise":
         return i
     if isinstance(i, np.ndarray):
+        i = i.astype(np.intp)
         return np.mod(i, n) if mode == "wrap" else np.clip(i, 0, n - 1)
     i = convert(i, np.dtype(np.int64))
     if mode == "wrap":
@@ -113,11 +114,12 @@ def along(x: Value, indices: Any, axis: Any, name: str) -> tuple[Value, Value, i
                 f"{name}: index {index[outside][0]} is out of bounds for axis {place} with size {n} ({x.type})",
                 hint=f"{-n} <= index < {n}",
             )
-        index = lift(np.where(index < 0, index + n, index).astype(np.int32 if n < 2**31 else np.int64))
+        index = index.astype(np.intp)
+        index = constant(np.where(index < 0, index + n, index).astype(np.int32 if n < 2**31 else np.int64))
     elif n == 0 and index.type.size:
         raise IndexingError(f"{name}: {x.type} has no elements along axis {place}", hint="check for an empty array")
     else:
-        index = wrapped(index, n)
+        index = position(index, n)
     off = [t.type.with_shape((*t.shape[:place], 1, *t.shape[place + 1 :])) for t in (x, index)]
     common = broadcast_shapes(name, off)
     x, index = [expand(v, (*common[:place], v.shape[place], *common[place + 1 :])) for v in (x, index)]
@@ -338,44 +340,3 @@ def resize(a: Any, new_shape: Any) -> Value:
     if times > 1:
         x = shape.reshape(shape.broadcast_in_dim(x, shape=(times, n), axes=(1,)), shape=(times * n,))
     return shape.reshape(shape.part(x, 0, 0, count), shape=sizes)
-
-
-# ---- sizes that depend on values ------------------------------------------------------------------------------------
-
-
-def _refuse(function: Any, hint: str, why: str = "the size of the result depends on the values") -> None:
-    name = function.__name__
-
-    def rule(*args: Any, **kwargs: Any) -> NoReturn:
-        current_trace()
-        raise UnsupportedError(f"np.{name} of traced arrays: {why}", hint=hint)
-
-    rule.__doc__ = f"numpy.{name}: an error, since {why}."
-    rule.refuses = True  # type: ignore[attr-defined]
-    FUNCTIONS[function] = rule
-
-
-for _function, _hint in {
-    np.nonzero: "lilith.numpy.nonzero(x, size=n, fill_value=0), or np.where(x, y, z) to choose",
-    np.flatnonzero: "lilith.numpy.flatnonzero(x, size=n, fill_value=0)",
-    np.argwhere: "lilith.numpy.argwhere(x, size=n, fill_value=0)",
-    np.trim_zeros: "cut with slices of known bounds",
-    **dict.fromkeys(
-        (np.unique, np.unique_all, np.unique_counts, np.unique_inverse, np.unique_values),
-        "np.sort(x) keeps all elements; call np.unique on plain arrays, outside of the traced function",
-    ),
-    **dict.fromkeys(
-        (np.union1d, np.intersect1d, np.setdiff1d, np.setxor1d),
-        "np.isin(x, y) is a mask of known size; call it on plain arrays, outside of the traced function",
-    ),
-}.items():
-    _refuse(_function, _hint)
-for _function, _name in {
-    np.put_along_axis: "y = lilith.numpy.put_along_axis(x, indices, values, axis)",
-    np.put: "y = lilith.numpy.put(x, indices, values)",
-    np.place: "y = lilith.numpy.place(x, mask, values)",
-    np.putmask: "y = lilith.numpy.putmask(x, mask, values)",
-    np.copyto: "y = lilith.numpy.copyto(x, source, where=mask)",
-    np.fill_diagonal: "y = lilith.numpy.fill_diagonal(x, value)",
-}.items():
-    _refuse(_function, f"{_name} is a new array", why="it changes an array in place, and traced ones do not change")

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 from collections.abc import Callable, Sequence
+from inspect import unwrap
 from typing import Any
 
 import numpy as np
@@ -22,6 +23,7 @@ from lilith.numpy.core import (
     type_of,
     wrap,
 )
+from lilith.ops.elementwise import select
 from lilith.source import ArgumentError, DtypeError
 from lilith.trace import SCALAR_TYPES, current_trace
 from lilith.tracer import OPERATORS, UFUNCS, Tracer
@@ -31,7 +33,9 @@ _FLOAT32 = np.dtype(np.float32)
 _KEEP = 4096
 
 
-def resolve(ufunc: Any, types: Sequence[TensorType], dtype: np.dtype | None) -> tuple[tuple, tuple]:
+def resolve(
+    ufunc: Any, types: Sequence[TensorType], dtype: np.dtype | None, casting: Any = "same_kind"
+) -> tuple[tuple, tuple]:
     """The loop NumPy would choose: dtypes of the inputs and of the results.
 
     Arrays of bfloat16 alone (with Python numbers or not) stay bfloat16.
@@ -46,7 +50,7 @@ def resolve(ufunc: Any, types: Sequence[TensorType], dtype: np.dtype | None) -> 
             asked.append(_WEAK_CLASSES[kind(t.dtype)])
         else:
             asked.append(_FLOAT32 if bfloat16 else t.dtype)
-    signature = {}
+    signature: dict[str, Any] = {"casting": casting}
     if dtype is not None:
         signature["signature"] = (None,) * ufunc.nin + (_FLOAT32 if bfloat16 else dtype,) * ufunc.nout
     try:
@@ -81,7 +85,7 @@ class Ufunc:
         bools: Callable[..., Any] | None = None,
         static: Callable[..., Value | None] | None = None,
     ):
-        self.ufunc = ufunc
+        self.ufunc = ufunc = unwrap(ufunc)  # with SCIPY_ARRAY_API set, SciPy wraps its ufuncs in functions
         self.name = ufunc.__name__
         self.rule = rule
         self.bools = bools or rule
@@ -93,11 +97,11 @@ class Ufunc:
     def __repr__(self) -> str:
         return f"<lilith {self.name}>"
 
-    def __call__(self, *xs: Any, dtype: Any = None) -> Any:
+    def __call__(self, *xs: Any, dtype: Any = None, casting: Any = "same_kind") -> Any:
         """The result as a Value; weak if all operands are."""
         operands = [operand(x) for x in xs]
         types = tuple([type_of(x) for x in operands])
-        key = (types, dtype)
+        key = (types, dtype, casting)
         plan = self.plans.get(key)
         if plan is None:
             plan = self._plan(key)
@@ -114,8 +118,8 @@ class Ufunc:
 
     def _plan(self, key: tuple) -> tuple:
         """(the rule, shape, input dtypes, output dtypes, whether the result is weak) for some operand types."""
-        types, dtype = key
-        inputs, outputs = resolve(self.ufunc, types, None if dtype is None else dtype_of(dtype))
+        types, dtype, casting = key
+        inputs, outputs = resolve(self.ufunc, types, None if dtype is None else dtype_of(dtype), casting)
         shape = broadcast_shapes(self.name, types)
         weak = all(t.weak for t in types) and dtype is None
         rule = self.chosen(inputs)
@@ -123,7 +127,7 @@ class Ufunc:
             self.plans.clear()
             self.plain.clear()
         one_dtype = inputs.count(inputs[0]) == len(inputs) == 2
-        if one_dtype and dtype is None and not weak and isinstance(rule, Primitive):
+        if one_dtype and dtype is None and casting == "same_kind" and not weak and isinstance(rule, Primitive):
             self.plain[types] = rule, TensorType(shape, inputs[0])
         plan = self.plans[key] = (rule, shape, inputs, outputs, weak)
         return plan
@@ -133,20 +137,34 @@ class Ufunc:
         return self.bools if inputs[0] == np.bool_ else self.rule
 
     def entry(self) -> Callable[..., Any]:
-        """What NumPy calls on tracers: `UFUNCS[np.add](x, y, dtype=None)`. The result is never weak."""
+        """What NumPy calls on tracers: `UFUNCS[np.add](x, y, dtype=None)`. The result is never weak.
+
+        Where the mask `where=` is False, NumPy's result is what was in memory; here it is 0, and nothing flows back.
+        """
         nin = self.ufunc.nin
 
-        def call(*xs: Any, dtype: Any = None, **options: Any) -> Any:
+        def call(*xs: Any, dtype: Any = None, casting: Any = "same_kind", where: Any = True, **options: Any) -> Any:
             current_trace()
             for option, value in options.items():
                 if not is_default(value, _DEFAULTS.get(option)):
                     raise_unsupported(self.name, option)
             if len(xs) != nin:
                 raise ArgumentError(f"np.{self.name}: takes {nin} arrays, got {len(xs)}", hint=f"see np.{self.name}")
-            return wrap(self(*xs, dtype=dtype))
+            y = self(*xs, dtype=dtype) if casting == "same_kind" else self(*xs, dtype=dtype, casting=casting)
+            return wrap(y if where is True else self._masked(y, where))
 
         call.__name__ = self.name
         return call
+
+    def _masked(self, y: Any, where: Any) -> Any:
+        """The results where the mask holds, and 0 elsewhere."""
+        if isinstance(y, tuple):
+            return tuple([self._masked(z, where) for z in y])
+        mask = operand(where)
+        if type_of(mask).dtype != np.bool_:
+            raise DtypeError(f"np.{self.name}: where= must be bool, got {type_of(mask)}", hint="compare it: mask != 0")
+        shape = broadcast_shapes(self.name, [y.type, type_of(mask)])
+        return select(adapt(mask, np.dtype(bool), shape), adapt(y, y.dtype, shape), adapt(0, y.dtype, shape))
 
     def operator(self) -> Callable[..., Any]:
         """What a Python operator calls on tracers."""
@@ -183,7 +201,7 @@ class Ufunc:
         return call
 
 
-_DEFAULTS = {"where": True, "casting": "same_kind", "order": "K", "subok": True}
+_DEFAULTS = {"order": "K", "subok": True}
 
 
 def register(rule: Ufunc) -> Ufunc:

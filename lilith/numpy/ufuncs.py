@@ -17,7 +17,7 @@ from lilith.ir.type import kind
 from lilith.numpy.core import adapt, broadcast_shapes, convert, dtype_of, full, operand, type_of
 from lilith.numpy.ufunc import Ufunc, define, register, resolve
 from lilith.ops import control, elementwise
-from lilith.source import DtypeError, UnsupportedError
+from lilith.source import DtypeError
 from lilith.trace import SCALAR_TYPES
 
 INTEGER_POWERS = 16
@@ -94,12 +94,24 @@ def _integer_power(x: Value, exponent: int) -> Value | None:
 
 
 def _power(x: Value, y: Value) -> Value:
-    if is_integer(x):
-        raise UnsupportedError(
-            f"power: {x.type} ** {y.type} needs an exponent that is known, a Python int",
-            hint="x.astype(float) ** y, or y as a Python int",
-        )
-    return elementwise.pow(x, y)
+    return _power_by_squaring(x, y) if is_integer(x) else elementwise.pow(x, y)
+
+
+def _power_by_squaring(x: Value, y: Value) -> Value:
+    """Integers to integer powers, a factor for each bit of the exponent.
+
+    To a negative power, at which NumPy raises an error if it meets one, it is 1 / x^|y| without its fraction.
+    """
+    one, zero = fill_like(x, 1), fill_like(x, 0)
+    result, factor, rest = one, x, elementwise.abs(y)
+    for _ in range(8 * x.dtype.itemsize - (kind(x.dtype) == "i")):
+        odd = elementwise.ne(elementwise.logical_and(rest, one), zero)
+        result = elementwise.select(odd, elementwise.mul(result, factor), result)
+        rest, factor = elementwise.shift_right(rest, one), elementwise.mul(factor, factor)
+    if kind(x.dtype) == "u":
+        return result
+    unit = elementwise.eq(elementwise.abs(x), one)
+    return elementwise.select(elementwise.lt(y, zero), elementwise.select(unit, result, zero), result)
 
 
 power = define(np.power, _power, _static_power)
@@ -117,10 +129,10 @@ class Comparison(Ufunc):
         super().__init__(ufunc, lambda x, y: _compare(primitive, x, y))
         self.primitive = primitive
 
-    def __call__(self, *xs: Any, dtype: Any = None) -> Value:
+    def __call__(self, *xs: Any, dtype: Any = None, casting: Any = "same_kind") -> Value:
         operands = [operand(x) for x in xs]
         if (beyond := _beyond(operands)) is None:
-            return super().__call__(*operands, dtype=dtype)
+            return super().__call__(*operands, dtype=dtype, casting=casting)
         common = broadcast_shapes(self.name, [type_of(x) for x in operands])
         return full(bool(self.ufunc(*beyond)), common, np.dtype(bool))
 

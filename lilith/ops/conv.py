@@ -176,6 +176,11 @@ def _swapped(x: Value) -> Value:
     return transpose(x, axes=(1, 0, *range(2, x.ndim)))
 
 
+def reversed_kernel(w: Value, groups: int) -> Value:
+    """The kernel of the transposed convolution: reversed, input and output channels exchanged within groups."""
+    return rev(_swapped(_regrouped(w, 0, groups, 1)), axes=tuple(range(2, w.ndim)))
+
+
 def _conv_rule_x(
     g: Value, y: Value, x: Value, w: Value, *, feature_groups: int, batch_groups: int, **given: Axes
 ) -> Value:
@@ -196,7 +201,7 @@ def _conv_rule_x(
     )
     product = conv(
         g,
-        rev(_swapped(_regrouped(w, 0, groups, 1)), axes=tuple(range(2, w.ndim))),
+        reversed_kernel(w, groups),
         strides=at.lhs_dilation,
         low=low,
         high=high,
@@ -211,24 +216,41 @@ def _conv_rule_x(
 def _conv_rule_w(
     g: Value, y: Value, x: Value, w: Value, *, feature_groups: int, batch_groups: int, **given: Axes
 ) -> Value:
-    """w̄ = x convolved with ȳ: batch and channels change roles, and so do strides and dilation of the window."""
+    """w̄ = x convolved with ȳ: batch and channels change roles, and so do strides and dilation of the window.
+
+    Where the elements of x are the ones that lie apart (the convolution is a transposed one), x is the window of ȳ
+    instead, and the result comes out reversed: windows with gaps are fast everywhere, arrays with gaps are not.
+    """
     if 0 in y.shape or 0 in x.shape:
         return fill_like(w, 0)
     at = Geometry(**given)
-    high = tuple(
+    # the last element of x and of ȳ on the grid of the dilated, padded x
+    ends = tuple(
         [
-            extent(k, dilation) - 1 + extent(m, stride) - before - extent(n, base)  # so that there are k positions
-            for k, n, m, before, base, stride, dilation in zip(
-                w.shape[2:], x.shape[2:], y.shape[2:], at.low, at.lhs_dilation, at.strides, at.rhs_dilation, strict=True
-            )
+            (extent(m, s) - 1, before + extent(n, base) - 1)
+            for n, m, before, base, s in zip(x.shape[2:], y.shape[2:], at.low, at.lhs_dilation, at.strides, strict=True)
         ]
     )
+    spans = [extent(k, d) - 1 for k, d in zip(w.shape[2:], at.rhs_dilation, strict=True)]
+    if batch_groups == 1 and max(at.lhs_dilation, default=1) > max(at.strides, default=1):
+        product = conv(
+            _swapped(g),
+            _swapped(x),
+            strides=at.rhs_dilation,
+            low=tuple([span - before for span, before in zip(spans, at.low, strict=True)]),
+            high=tuple([last - own for own, last in ends]),
+            lhs_dilation=at.strides,
+            rhs_dilation=at.lhs_dilation,
+            feature_groups=1,
+            batch_groups=feature_groups,
+        )
+        return rev(_regrouped(product, 1, feature_groups, 0), axes=tuple(range(2, w.ndim)))
     product = conv(
         _swapped(x),
         _swapped(g),
         strides=at.rhs_dilation,
         low=at.low,
-        high=high,
+        high=tuple([span + own - last for span, (own, last) in zip(spans, ends, strict=True)]),
         lhs_dilation=at.lhs_dilation,
         rhs_dilation=at.strides,
         feature_groups=batch_groups,

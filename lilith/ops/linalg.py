@@ -1,13 +1,14 @@
-"""The product of arrays: dot_general. matmul, dot, einsum and tensordot are written with it."""
+"""The product of arrays, dot_general: matmul, dot, einsum and tensordot are written with it. And what derivative rules
+of matrix functions are made of: products, adjoints, triangles and diagonals of stacks of matrices."""
 
 from __future__ import annotations
 
 import numpy as np
 
-from lilith.ir.graph import Value
+from lilith.ir.graph import Value, current_builder, fill_like
 from lilith.ir.primitive import Primitive, primitive
 from lilith.ir.type import TensorType
-from lilith.ops.elementwise import NUMBER, check_kind
+from lilith.ops.elementwise import NUMBER, add, check_kind, conj, convert, eq, ge, le, mul, select, sub
 from lilith.source import DtypeError, ShapeError
 
 Axes = tuple[int, ...]
@@ -69,6 +70,10 @@ def _dot_general_vjp(
     rows = tuple(range(count, count + len(x_free)))
     columns = tuple(range(count + len(x_free), g.ndim))
     x_cotangent = y_cotangent = None
+    if x is y and contract[0] == contract[1] and batch[0] == batch[1]:
+        # x xᵀ: one product for both operands
+        g = add(g, primitive("transpose")(g, axes=(*stack, *columns, *rows)))
+        wanted = (True, False)
     if wanted[0]:
         product = dot_general(g, y, contract=(columns, y_free), batch=(stack, batch[1]))
         partners = sorted(zip(contract[1], contract[0], strict=True))
@@ -98,3 +103,96 @@ def _dot_general_batch(batched: tuple[bool, ...], x: Value, y: Value, *, contrac
 dot_general = Primitive(
     "dot_general", type=_dot_general_type, eval=_dot_general_eval, vjp=_dot_general_vjp, batch=_dot_general_batch
 )
+
+# ---- matrices: the last two axes; every axis before them is a stack ------------------------------------------------
+
+
+def product(x: Value, y: Value) -> Value:
+    """x @ y for stacks of matrices of one shape."""
+    stack = tuple(range(x.ndim - 2))
+    return dot_general(x, y, contract=((x.ndim - 1,), (y.ndim - 2,)), batch=(stack, stack))
+
+
+def transposed(x: Value) -> Value:
+    """xᵀ."""
+    n = x.ndim
+    return primitive("transpose")(x, axes=(*range(n - 2), n - 1, n - 2))
+
+
+def adjoint(x: Value) -> Value:
+    """xᴴ, the conjugate transpose."""
+    return transposed(conj(x))
+
+
+def hermitian_part(x: Value) -> Value:
+    """(x + xᴴ) / 2."""
+    return mul(add(x, adjoint(x)), fill_like(x, 0.5))
+
+
+def _difference(x: Value) -> Value:
+    """Row number minus column number, of x's shape."""
+    axes, index = x.ndim, np.dtype(np.int32)
+    row, column = [primitive("iota")(shape=x.shape, dtype=index, axis=axes - k) for k in (2, 1)]
+    return sub(row, column)
+
+
+def lower_part(x: Value, below: int = 0) -> Value:
+    """x where row - column >= below, else 0."""
+    d = _difference(x)
+    return select(ge(d, fill_like(d, below)), x, fill_like(x, 0))
+
+
+def upper_part(x: Value, above: int = 0) -> Value:
+    """x where column - row >= above, else 0."""
+    d = _difference(x)
+    return select(le(d, fill_like(d, -above)), x, fill_like(x, 0))
+
+
+def on_diagonal(x: Value) -> Value:
+    """True on the diagonal of matrices of x's shape."""
+    d = _difference(x)
+    return eq(d, fill_like(d, 0))
+
+
+def identity(x: Value) -> Value:
+    """The identity matrices of x's shape."""
+    return convert(on_diagonal(x), dtype=x.dtype)
+
+
+def diagonal(x: Value) -> Value:
+    """The diagonals of matrices, of length min(m, n)."""
+    m, n = x.shape[-2:]
+    if m != n:
+        k = min(m, n)
+        x = primitive("slice")(x, start=(0,) * x.ndim, limit=(*x.shape[:-2], k, k), stride=(1,) * x.ndim)
+    return primitive("reduce_sum")(select(on_diagonal(x), x, fill_like(x, 0)), axes=(x.ndim - 1,))
+
+
+def rows(d: Value, n: int) -> Value:
+    """The matrices with n rows d: element (i, j) is d[j]."""
+    axes = (*range(d.ndim - 1), d.ndim)
+    return primitive("broadcast_in_dim")(d, shape=(*d.shape[:-1], n, d.shape[-1]), axes=axes)
+
+
+def columns(d: Value, n: int) -> Value:
+    """The matrices with n columns d: element (i, j) is d[i]."""
+    return primitive("broadcast_in_dim")(d, shape=(*d.shape, n), axes=tuple(range(d.ndim)))
+
+
+def diagonal_matrix(d: Value) -> Value:
+    """The square matrices with d on the diagonal."""
+    spread = rows(d, d.shape[-1])
+    return select(on_diagonal(spread), spread, fill_like(spread, 0))
+
+
+def as_dtype(x: Value, dtype: np.dtype) -> Value:
+    """x with another dtype; no node where it has it."""
+    return x if x.dtype == dtype else convert(x, dtype=dtype)
+
+
+def is_zero(g: Value) -> bool:
+    """Whether a cotangent is the constant zero that `reverse` writes where none has arrived."""
+    for node in reversed(current_builder().nodes):
+        if g in node.results:
+            return node.primitive.name == "fill" and node.params["value"] == 0
+    return False

@@ -1,4 +1,4 @@
-"""Reductions over axes, positions of extrema, cumulative sums.
+"""Reductions over axes, positions of extrema.
 
 `axes` is a tuple of distinct axis numbers, removed from the result; over no axes every reduction is the identity.
 """
@@ -182,26 +182,3 @@ def _position(name: str, eval: Callable[..., Any]) -> Primitive:
 
 argmax = _position("argmax", np.argmax)
 argmin = _position("argmin", np.argmin)
-
-# ---- cumulative sum -------------------------------------------------------------------------------------------------
-
-
-def _cumsum_type(x: TensorType, *, axis: int, reverse: bool) -> TensorType:
-    check_kind("cumsum", NUMBER, x)
-    check_axes("cumsum", x, (axis,))
-    return x
-
-
-def _cumsum_eval(x: np.ndarray, axis: int, reverse: bool) -> np.ndarray:
-    if reverse:
-        return np.flip(np.cumsum(np.flip(x, axis), axis, dtype=x.dtype), axis)
-    return np.cumsum(x, axis, dtype=x.dtype)
-
-
-cumsum: Primitive = Primitive(
-    "cumsum",
-    type=_cumsum_type,
-    eval=_cumsum_eval,
-    vjp=per_operand(lambda g, y, x, axis, reverse: cumsum(g, axis=axis, reverse=not reverse)),
-    batch=lambda batched, x, axis, reverse: cumsum(x, axis=axis + 1, reverse=reverse),
-)

@@ -21,17 +21,18 @@ from lilith.numpy.core import (
     operand,
     shape_argument,
 )
+from lilith.numpy.eager import array_function
 from lilith.numpy.shaping import moveaxis
-from lilith.ops import elementwise, reduction, sorting
+from lilith.ops import cumulative, elementwise, sorting
 from lilith.ops import shape as shapes
 from lilith.random.continuous import standard_uniform
-from lilith.random.keys import UINT64, Shape, floating_dtype, random_bits, sampled_shape, sampler
+from lilith.random.keys import UINT64, Shape, floating_dtype, random_bits, sampled_shape
 from lilith.source import ArgumentError, DtypeError, ShapeError
 
 _FLOAT32 = np.dtype(np.float32)
 
 
-@sampler
+@array_function
 def bernoulli(key: Any, p: Any = 0.5, shape: Any = None) -> Value:
     """True with probability p, to the resolution of a uniform number of p's dtype (float32 at least).
 
@@ -49,7 +50,7 @@ def bernoulli(key: Any, p: Any = 0.5, shape: Any = None) -> Value:
     return elementwise.lt(standard_uniform("bernoulli", key, sizes, dtype), adapt(operand(p), dtype, sizes))
 
 
-@sampler
+@array_function
 def categorical(key: Any, logits: Any, axis: int = -1, shape: Any = None) -> Value:
     """Indices i with probability exp(logits[i]) / Σ exp(logits) along an axis.
 
@@ -88,7 +89,7 @@ def fallen_into(name: str, key: Any, weights: Value, before: Shape) -> Value:
     """Indices along the last axis of weights (*rest, k), of shape (*before, *rest): where u times the total falls."""
     rest, k, dtype = weights.shape[:-1], weights.shape[-1], weights.dtype
     count = math.prod(before)
-    sums = reduction.cumsum(weights, axis=weights.ndim - 1, reverse=False)
+    sums = cumulative.cumsum(weights, axis=weights.ndim - 1, reverse=False)
     total = shapes.part(sums, sums.ndim - 1, k - 1, k)
     u = standard_uniform(name, key, (*rest, count), dtype)
     found = sorting.searchsorted(sums, u * expand(total, u.shape), side="right")
@@ -132,7 +133,7 @@ def _wide_scaled_down(r: Value, span: Value) -> Value:
     return upper + convert(elementwise.lt(total, carried), UINT64)
 
 
-@sampler
+@array_function
 def randint(key: Any, low: Any, high: Any, shape: Any = None, dtype: Any = np.int64) -> Value:
     """Integers from low to high - 1, each with the same probability to within 2^-32 of it (2^-64 for wide spans).
 

@@ -77,3 +77,14 @@ def pack_inputs(graph: Graph, candidates: Sequence[int]) -> tuple[Graph, list[li
     inputs = (*buffers, *(graph.inputs[i] for i in single))
     input_names = (*names, *(graph.input_names[i] for i in single))
     return Graph(graph.name, inputs, input_names, tuple(builder.nodes), tuple(outputs)), groups
+
+
+def join_last(graph: Graph, count: int) -> Graph:
+    """The graph with its last `count` outputs, scalars of one dtype, as one vector."""
+    first = len(graph.outputs) - count
+    with Builder() as builder:
+        builder.nodes.extend(graph.nodes)
+        parts = [reshape(y, shape=(1,)) for y in graph.outputs[first:]]
+        vector = parts[0] if count == 1 else concatenate(*parts, axis=0)
+    outputs = (*graph.outputs[:first], vector)
+    return Graph(graph.name, graph.inputs, graph.input_names, tuple(builder.nodes), outputs)

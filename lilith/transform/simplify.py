@@ -233,6 +233,15 @@ def _slice(s: _Simplifier, node: Node, operands: tuple[Value, ...]) -> Value | N
     return x if node.results[0].shape == x.shape else _same_shape(s, node, operands)
 
 
+def _taken(s: _Simplifier, node: Node, operands: tuple[Value, ...]) -> Value | None:
+    """Windows of an array whose elements are all equal."""
+    return _same_shape(s, node, operands[:1])
+
+
+def _scatter_add(s: _Simplifier, node: Node, operands: tuple[Value, ...]) -> Value | None:
+    return operands[0] if s.filled(operands[2]) == 0 else None
+
+
 def _concatenate(s: _Simplifier, node: Node, operands: tuple[Value, ...]) -> Value | None:
     return operands[0] if len(operands) == 1 else None
 
@@ -260,6 +269,9 @@ IDENTITIES: dict[str, _Rule] = {
     "transpose": _transpose,
     "broadcast_in_dim": _broadcast_in_dim,
     "slice": _slice,
+    "gather": _taken,
+    "dynamic_slice": _taken,
+    "scatter_add": _scatter_add,
     "rev": _same_shape,
     "concatenate": _concatenate,
     "pad": _pad,

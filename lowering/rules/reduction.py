@@ -1,4 +1,4 @@
-"""StableHLO for reductions, positions of extrema and cumulative sums."""
+"""StableHLO for reductions and positions of extrema."""
 
 from __future__ import annotations
 
@@ -117,72 +117,3 @@ RULES.update(
         "argmin": _position("LE", highest),
     }
 )
-
-
-# On XLA:CPU blocks beat one window where there are several lines (1.2 to 5 times for 100 lines of 1000); for one line,
-# which XLA blocks by itself, they gain nothing.
-_BLOCK = 8
-_ONE_WINDOW = 64
-
-
-def _windowed_sum(e: Emitter, x: str, type: TensorType, axis: int, reverse: bool) -> str:
-    """Cumulative sums along a short axis, each over its own window."""
-    n, scalar = type.shape[axis], TensorType((), type.dtype)
-    window = [n if k == axis else 1 for k in range(type.ndim)]
-    low, high = (0, n - 1) if reverse else (n - 1, 0)
-    rows = ", ".join(f"[{low}, {high}]" if k == axis else "[0, 0]" for k in range(type.ndim))
-    return e.op(
-        "stablehlo.reduce_window",
-        (x, e.constant(0, scalar)),
-        (type, scalar),
-        type,
-        f"window_dimensions = {i64_array(window)}, padding = dense<[{rows}]> : tensor<{type.ndim}x2xi64>",
-        e.reducer("stablehlo.add", type.dtype),
-    )
-
-
-def _resized(e: Emitter, x: str, type: TensorType, axis: int, low: int, high: int) -> tuple[str, TensorType]:
-    """x with zeros before and after it along an axis; negative numbers cut off."""
-    if low == high == 0:
-        return x, type
-    result = type.with_shape((*type.shape[:axis], low + type.shape[axis] + high, *type.shape[axis + 1 :]))
-    edges = [[n if k == axis else 0 for k in range(type.ndim)] for n in (low, high, 0)]
-    names = ("edge_padding_low", "edge_padding_high", "interior_padding")
-    attributes = ", ".join(f"{name} = {i64_array(edge)}" for name, edge in zip(names, edges, strict=True))
-    scalar = TensorType((), type.dtype)
-    return e.op("stablehlo.pad", (x, e.constant(0, scalar)), (type, scalar), result, attributes), result
-
-
-def _running_sum(e: Emitter, x: str, type: TensorType, axis: int, reverse: bool) -> str:
-    """Cumulative sums within blocks, plus the cumulative sum of the totals of the blocks before."""
-    n = type.shape[axis]
-    if n <= _ONE_WINDOW or n == type.size:
-        return _windowed_sum(e, x, type, axis, reverse)
-    before, after = type.shape[:axis], type.shape[axis + 1 :]
-    count = -(-n // _BLOCK)
-    whole, whole_type = _resized(e, x, type, axis, 0, count * _BLOCK - n)
-    blocks = type.with_shape((*before, count, _BLOCK, *after))
-    split = e.op("stablehlo.reshape", (whole,), (whole_type,), blocks)
-    within = _windowed_sum(e, split, blocks, axis + 1, reverse)
-    edge = _BLOCK - 1
-    last, column = _resized(e, within, blocks, axis + 1, *((0, -edge) if reverse else (-edge, 0)))
-    totals = type.with_shape((*before, count, *after))
-    sums = _running_sum(e, e.op("stablehlo.reshape", (last,), (column,), totals), totals, axis, reverse)
-    offsets, _ = _resized(e, sums, totals, axis, *((-1, 1) if reverse else (1, -1)))
-    axes = [k for k in range(blocks.ndim) if k != axis + 1]
-    repeated = e.op(
-        "stablehlo.broadcast_in_dim", (offsets,), (totals,), blocks, f"broadcast_dimensions = {i64_array(axes)}"
-    )
-    total = e.op("stablehlo.add", (within, repeated), (blocks, blocks), blocks)
-    joined = e.op("stablehlo.reshape", (total,), (blocks,), whole_type)
-    return _resized(e, joined, whole_type, axis, 0, n - count * _BLOCK)[0]
-
-
-def _cumsum(e: Emitter, node: Node, operands: list[str]) -> str:
-    (x,), type, axis = operands, node.operands[0].type, node.params["axis"]
-    if type.shape[axis] <= 1 or type.size == 0:
-        return x
-    return _running_sum(e, x, type, axis, node.params["reverse"])
-
-
-RULES["cumsum"] = _cumsum

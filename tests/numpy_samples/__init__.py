@@ -12,6 +12,7 @@ from tests.numpy_samples import (
     fft,
     indexing,
     joining,
+    linalg,
     products,
     reductions,
     shaping,
@@ -26,7 +27,7 @@ __all__ = ["SUBJECTS", "Row"]
 SUBJECTS: dict[str, list[Row]] = {
     module.__name__.rpartition(".")[2]: module.ROWS
     for module in (
-        calculus, creation, elementwise, fft, indexing, joining, products, reductions, shaping, sorting,
+        calculus, creation, elementwise, fft, indexing, joining, linalg, products, reductions, shaping, sorting,
         statistics, ufuncs,
     )
 }  # fmt: skip

@@ -7,6 +7,8 @@ import numpy as np
 from tests.agreement import MASK, M, N, V
 from tests.numpy_samples.making import row
 
+BYTES = np.array([1, 128, 77], np.uint8)
+
 ROWS = [
     row("subtract.outer", lambda x, y: np.subtract.outer(x, y), V, M),
     row("clip", lambda x: np.clip(x, -0.5, 0.6), M),
@@ -43,4 +45,28 @@ ROWS = [
     row("ndim", lambda x: [np.ndim(x), np.ndim(x[0])], M, smooth=False, compiled=False),
     row("size", lambda x: [np.size(x), np.size(x, axis=1)], M, smooth=False, compiled=False),
     row("sinc", lambda x: np.sinc(x), M),
+    row("iscomplex", lambda x: [np.iscomplex(x), np.iscomplex(np.where(x > 0, x, x * 1j))], M, smooth=False),
+    row("fix", lambda x: np.fix(x * 3), M, smooth=False, narrow=False),
+    row("array_equiv", lambda x: [np.array_equiv(x, x[None]), np.array_equiv(x, x[:, :2])], M, smooth=False),
+    row(
+        "can_cast",
+        lambda x: [np.can_cast(x, np.float32), np.can_cast(x, "c16")],
+        M,
+        smooth=False,
+        compiled=False,
+        narrow=False,
+    ),
+    row("common_type", lambda x: x.astype(np.common_type(x, x.astype(np.complex64))), M, narrow=False),
+    row("promote_types", lambda x: x.astype(np.promote_types(np.float64, "c8")), M, narrow=False),
+    row("isdtype", lambda x: np.isdtype(x.dtype, "real floating"), M, smooth=False, compiled=False, narrow=False),
+    row("issubdtype", lambda x: np.issubdtype(x.dtype, np.floating), M, smooth=False, compiled=False, narrow=False),
+    row("isscalar", lambda x: [np.isscalar(x), np.isscalar(2.0)], M, smooth=False, compiled=False),
+    row("iterable", lambda x: [np.iterable(x), np.iterable(x[0, 0] + 0)], M, smooth=False, compiled=False),
+    row("mintypecode", lambda x: x.astype(np.mintypecode(["f", "d"])), M, narrow=False),
+    row("broadcast_shapes", lambda x: np.broadcast_shapes(x.shape, (5, 1, 1)), M, smooth=False, compiled=False),
+    row("packbits", lambda x: [np.packbits(x > 0), np.packbits(x > 0, axis=0, bitorder="little")], M, smooth=False),
+    row("unpackbits", lambda n: [np.unpackbits(n), np.unpackbits(n, bitorder="little", count=11)], BYTES, smooth=False),
+    row("unpackbits", lambda n: np.unpackbits(n[:, None], axis=1, count=-3), BYTES, smooth=False),
+    row("unpackbits", lambda n: np.unpackbits(n[None], axis=0, count=10), BYTES, smooth=False),
+    row("i0", lambda x: np.i0(x), M),
 ]

@@ -91,4 +91,11 @@ POSITIONS = [
     row("argwhere", lambda x: lnp.argwhere(x > 0, size=3), M, smooth=False),
 ]
 
-ROWS = TAKING + APPLYING + WRITING + POSITIONS
+STATIC = [
+    row("diag_indices", lambda x: x * np.diag_indices(4)[0], M),
+    row("tril_indices", lambda x: x + np.tril_indices(3, -1)[0][:, None], M),
+    row("triu_indices", lambda x: x + np.triu_indices(3, 1)[0][:, None], M),
+    row("mask_indices", lambda x: x + np.mask_indices(3, np.triu, 1)[0][:, None], M),
+]
+
+ROWS = TAKING + APPLYING + WRITING + POSITIONS + STATIC

@@ -2,10 +2,26 @@
 
 from __future__ import annotations
 
+import warnings
+from collections.abc import Callable
+from typing import Any
+
 import numpy as np
 
 from tests.agreement import M, N, T, V
 from tests.numpy_samples.making import row
+
+
+def _quietly(function: Callable[..., Any]) -> Callable[..., Any]:
+    """Without NumPy's warning that the function is deprecated."""
+
+    def call(*args: Any) -> Any:
+        with warnings.catch_warnings():
+            warnings.simplefilter("ignore")
+            return function(*args)
+
+    return call
+
 
 ROWS = [
     row("concatenate", lambda x, y: np.concatenate([x, y]), M, N),
@@ -27,3 +43,5 @@ ROWS = [
     row("unstack", lambda x: np.unstack(x, axis=1), M),
     row("dsplit", lambda x: np.dsplit(x, 2), T),
 ]
+if hasattr(np, "row_stack"):  # deprecated
+    ROWS.append(row("row_stack", lambda x, v: _quietly(np.row_stack)([x, v]), M, V))

@@ -30,42 +30,7 @@ def _is_function(x: Any) -> bool:
     return callable(x) and not inspect.isclass(x)
 
 
-_REASONS = {
-    "it reads or writes files": "fromfile fromregex genfromtxt load loadtxt save savetxt savez savez_compressed",
-    "it makes an array of bytes, text or a Python iterator": "frombuffer fromiter fromstring from_dlpack",
-    "it makes text": (
-        "array2string array_repr array_str base_repr binary_repr datetime_as_string format_float_positional "
-        "format_float_scientific typename"
-    ),
-    "it is about printing, errors or this installation": (
-        "get_include get_printoptions getbufsize geterr geterrcall info printoptions set_printoptions setbufsize "
-        "seterr seterrcall show_config show_runtime test linalg.test fft.test"
-    ),
-    "it is about memory, which traced arrays do not have": "may_share_memory shares_memory isfortran nested_iters",
-    "dates are not traced": "busday_count busday_offset datetime_data is_busday isnat",
-    "the size of its result depends on values": (
-        "intersect1d setdiff1d setxor1d trim_zeros union1d unique unique_all unique_counts unique_inverse unique_values"
-    ),
-    "the dtype of its result depends on values": "real_if_close",
-    "it makes np.matrix objects, which are not traced": "asmatrix bmat",
-    "it makes a function, of Python objects": "frompyfunc",
-}
-
-NOT_MEANINGFUL = {name: reason for reason, names in _REASONS.items() for name in names.split()}
-"""Why a name has no meaning on traced arrays."""
-
-PENDING = set(
-    """
-    arange array_equiv asanyarray asarray_chkfinite ascontiguousarray asfortranarray bartlett blackman
-    broadcast_shapes can_cast common_type diag_indices einsum_path empty eye fft.fftfreq fft.rfftfreq fix
-    fromfunction geomspace hamming hanning identity indices iscomplex isdtype isscalar issubdtype iterable kaiser
-    logspace min_scalar_type mintypecode ones packbits polyadd polyder polydiv polyint polymul polysub
-    promote_types require row_stack tri unpackbits vander zeros tril_indices triu_indices mask_indices i0
-    linalg.cholesky linalg.cond linalg.det linalg.eig linalg.eigh linalg.eigvals linalg.eigvalsh linalg.inv
-    linalg.lstsq linalg.matrix_rank linalg.pinv linalg.qr linalg.slogdet linalg.solve linalg.svd linalg.svdvals
-    linalg.tensorinv linalg.tensorsolve poly polyfit roots
-    """.split()
-)
+PENDING: set[str] = set()
 """Names that are being worked on; empty when they are done."""
 
 ARRAY_API = """

@@ -72,4 +72,5 @@ ROWS = [
     row("linalg.tensordot", lambda x, y: np.linalg.tensordot(x, y, axes=1), T, M.T),
     row("linalg.trace", lambda x: np.linalg.trace(x, offset=-1), T),
     row("linalg.vecdot", lambda x, y: np.linalg.vecdot(x, y, axis=0), M, N),
+    row("einsum_path", lambda x, y: np.einsum_path("ij,jk,kl", x, y, x)[0][1:], M, M.T, smooth=False, compiled=False),
 ]

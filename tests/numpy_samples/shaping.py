@@ -56,4 +56,5 @@ ROWS = [
     row("diagonal", lambda x: np.diagonal(x, 1, 0, 2), T),
     row("atleast_1d", lambda x, v: np.atleast_1d(x[0], v), V, M),
     row("diagflat", lambda x: np.diagflat(x, 1), M[:2, :2]),
+    row("apply_over_axes", lambda x: np.apply_over_axes(np.sum, x, (0, -1)), T),
 ]

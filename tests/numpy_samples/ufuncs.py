@@ -92,12 +92,39 @@ def _others() -> list[Row]:
     return rows
 
 
+MASKED = F > 0
+MATRIX = F.reshape(4, 2)
+
 ROWS = [
     *_real(),
     *_others(),
     row("ldexp", lambda x, n: np.ldexp(x, n), F, np.clip(K, -2, 2)),
     row("add", lambda x: np.add(x, 1, dtype=np.float32), F, smooth=False),
     row("subtract", lambda x, y: np.subtract.outer(x, y), F, G),
+    row("power", lambda x, n: np.power(x, np.abs(n)), K, J, smooth=False),
+    row("power", lambda x, n: x ** np.abs(n), K.astype(np.uint8), J.astype(np.uint8), smooth=False),
+    row("add", lambda x, y: np.add(x, y, dtype=int, casting="unsafe"), 3 * F, G, smooth=False, narrow=False),
+    row("log", lambda x: np.where(MASKED, np.log(x, out=None, where=MASKED), 1.0), F),
+    row(
+        "divmod",
+        lambda x, y: np.where(MASKED, np.divmod(x, y, out=(None, None), where=MASKED)[1], 1.0),
+        F + 0.2,
+        G,
+        smooth=False,
+        narrow=False,
+    ),
+    row("add.reduceat", lambda x: np.add.reduceat(x, [0, 3, 1, 6]), F),
+    row("multiply.reduceat", lambda x: np.multiply.reduceat(x.reshape(2, 4), [0, 2], axis=1), F),
+    row("maximum.reduceat", lambda x: np.maximum.reduceat(x, [1, 4, 7]), F),
+    row("add.reduceat", lambda n: np.add.reduceat(n.astype(np.int8), [2, 0]), K, smooth=False),
+    row("logaddexp.outer", lambda x, y: np.logaddexp.outer(x, y), F, G[:3]),
+    row("power.outer", lambda x, y: np.power.outer(x, y), P[1:4], G[:3]),
+    row(
+        "vecdot",
+        lambda x, y: [np.vecdot(x, y, axis=0), np.vecdot(x, y, keepdims=True)],
+        F.reshape(4, 2),
+        G.reshape(4, 2),
+    ),
 ]
 if hasattr(np, "matvec"):  # since NumPy 2.2
     ROWS += [

@@ -23,19 +23,21 @@ class Sample(NamedTuple):
         operands: NumPy arrays.
         params: the static parameters.
         differentiable: for each operand, whether the primitive is smooth in it here.
+        hermitian: the primitive is defined for Hermitian matrices; its derivative is one along these.
     """
 
     operands: tuple[np.ndarray, ...]
     params: dict[str, Any]
     differentiable: tuple[bool, ...]
+    hermitian: bool = False
 
 
-def sample(*operands: Any, smooth: tuple[bool, ...] | bool = True, **params: Any) -> Sample:
+def sample(*operands: Any, smooth: tuple[bool, ...] | bool = True, hermitian: bool = False, **params: Any) -> Sample:
     """A sample; `smooth` says which operands may be differentiated, floating and complex ones that is."""
     arrays = tuple(np.asarray(x) for x in operands)
     flags = smooth if isinstance(smooth, tuple) else (smooth,) * len(arrays)
     inexact = [a.dtype.kind in "fc" or a.dtype == BFLOAT16 for a in arrays]
-    return Sample(arrays, params, tuple(a and b for a, b in zip(flags, inexact, strict=True)))
+    return Sample(arrays, params, tuple(a and b for a, b in zip(flags, inexact, strict=True)), hermitian)
 
 
 def values(

@@ -1,4 +1,4 @@
-"""Samples of reductions, positions and cumulative operations."""
+"""Samples of reductions and positions."""
 
 from __future__ import annotations
 
@@ -51,10 +51,4 @@ def _positions() -> dict[str, list[Sample]]:
             sample(np.full(3, -np.inf), axis=0),
             sample(np.full(3, np.inf), axis=0),
         ]
-    lines = [((2, 3), 0), ((2, 3), 1), ((1,), 0), ((0,), 0), ((2, 0), 0), ((17,), 0), ((3, 130, 2), 1), ((600,), 0)]
-    out["cumsum"] = [sample(values(F64, s), axis=a, reverse=r) for s, a in lines for r in (False, True)]
-    out["cumsum"] += [sample(values(d), axis=1, reverse=False) for d in (F32, C128, I32, U8)]
-    out["cumsum"] += [
-        sample(np.array([1.0, np.inf, 2.0, -np.inf, 3.0]), axis=0, reverse=r, smooth=False) for r in (False, True)
-    ]
     return out

@@ -1,0 +1,180 @@
+"""Guards: Python decisions on traced values.
+
+`if x > 0:` asks a tracer for its truth while the function is traced. It is answered with the value that NumPy computes
+from the arguments at hand, and the trace goes on along that path. The predicate becomes a guard: the compiled program
+returns it, and its result counts only if all guards come out as they did. Otherwise another path of the function is
+the right one (`lilith.paths`).
+"""
+
+from __future__ import annotations
+
+from collections.abc import Callable, Iterable, Mapping
+from typing import TYPE_CHECKING, Any, NamedTuple
+
+import numpy as np
+
+from lilith.ir.graph import Node, Source, Value
+from lilith.ir.interpret import evaluate
+from lilith.ir.primitive import primitive
+
+if TYPE_CHECKING:
+    from lilith.trace import Trace
+
+INT64 = np.dtype(np.int64)
+
+
+class Guard(NamedTuple):
+    """One decision.
+
+    Attributes:
+        order: which decision of the call it was, counted over all of its traces.
+        value: an i64[] of the graph: the predicate, or the integer that was asked for.
+        outcome: what it was taken to be.
+        integer: an integer was asked for, not a truth value.
+        source: the user's line.
+    """
+
+    order: int
+    value: Value
+    outcome: int
+    integer: bool
+    source: Source | None
+
+
+class Decisions:
+    """What the predicates of one call are taken to be, in the order in which its traces ask.
+
+    Arguments:
+        forced: outcomes of the first ones, as a compiled program has found them; beyond, NumPy's answer is taken.
+    """
+
+    __slots__ = ("count", "forced")
+
+    def __init__(self, forced: tuple[int, ...] = ()):
+        self.forced = forced
+        self.count = 0
+
+    def next(self) -> tuple[int, int | None]:
+        """The number of the next decision, and its outcome if that is forced."""
+        order = self.count
+        self.count += 1
+        return order, self.forced[order] if order < len(self.forced) else None
+
+
+class Knowledge:
+    """NumPy values of a trace's Values, computed when they are asked for.
+
+    Arguments:
+        trace: whose nodes are evaluated.
+        given: the values of its inputs: arrays, numbers, or tracers of an enclosing trace.
+    """
+
+    def __init__(self, trace: Trace, given: Mapping[Value, Any]):
+        self._trace = trace
+        self._given = dict(given)
+        self._found: dict[Value, np.ndarray] = {}
+        self._producers: dict[Value, Node] = {}
+        self._seen = 0
+
+    def behind(self, value: Value) -> tuple[list[Node], set[Value]]:
+        """The nodes that compute a value and are not evaluated yet, in order; and the inputs it depends on."""
+        nodes = self._trace.nodes
+        for made in nodes[self._seen :]:
+            self._producers.update(dict.fromkeys(made.results, made))
+        self._seen = len(nodes)
+        needed: dict[int, Node] = {}
+        inputs: set[Value] = set()
+        visited = {value}
+        pending = [value]
+        while pending:
+            x = pending.pop()
+            node = self._producers.get(x)
+            if node is None:
+                inputs.add(x)
+                continue
+            needed[id(node)] = node
+            fresh = [operand for operand in node.operands if operand not in visited]
+            visited.update(fresh)
+            pending += fresh
+        position = {id(node): i for i, node in enumerate(nodes)} if len(needed) > 1 else {}
+        return sorted(needed.values(), key=lambda node: position.get(id(node), 0)), inputs
+
+    def value_of(self, value: Value, nodes: Iterable[Node], inputs: Iterable[Value]) -> np.ndarray:
+        """The value, from those of the inputs. Raises Unknown where one of them has none."""
+        for x in inputs:
+            if x not in self._found:
+                self._found[x] = np.asarray(self._input(x), dtype=x.dtype)
+        for node in nodes:
+            if node.results[0] not in self._found:
+                results = evaluate(node, [self._found[x] for x in node.operands])
+                self._found.update(zip(node.results, results, strict=True))
+        return self._found[value]
+
+    def _input(self, x: Value) -> Any:
+        for array, value in self._trace.hoisted.values():
+            if value is x:
+                return array
+        for tracer, value in self._trace.captured.values():
+            if value is x:
+                return tracer.recorder.known(tracer.value)
+        if x not in self._given:
+            raise Unknown
+        found = self._given[x]
+        recorder = getattr(found, "recorder", None)
+        if recorder is not None:
+            return recorder.known(found.value)
+        try:
+            return np.asarray(found)
+        except (RuntimeError, TypeError) as error:  # a jax.Array with parts in other processes; a JAX tracer
+            raise Unknown from error
+
+
+class Unknown(Exception):
+    """There is no concrete value: inside of a loop's body, of jax.jit, of a program lowered ahead of time."""
+
+
+_NO_VALUE = "choose with np.where(condition, a, b), lilith.cond or lilith.while_loop"
+
+
+def decide(trace: Trace, tracer: Any, integer: bool, error: Callable[[str], Exception]) -> int:
+    """What a traced predicate (or integer) is taken to be; a guard of the trace.
+
+    Arguments:
+        trace: the tracer's own.
+        integer: an integer is wanted, not a truth value.
+        error: `error(hint)` makes the error for a value that is not known.
+
+    Raises:
+        TraceError: there is no concrete value; or captured values alone decide, which then become part of the key.
+    """
+    value = tracer.value
+    known = trace.decided.get((value, integer))
+    if known is not None:
+        return known
+    knowledge = trace.knowledge
+    if knowledge is None:
+        raise error(_NO_VALUE)
+    nodes, inputs = knowledge.behind(value)
+    if inputs and (inputs <= trace.pinnable or trace.decisions is None):
+        raise error(_NO_VALUE)
+    try:
+        array = knowledge.value_of(value, nodes, inputs)
+    except Unknown:
+        raise error(_NO_VALUE) from None
+    answer = int(array) if integer else int(bool(array))
+    if inputs and trace.decisions is not None:  # what depends on nothing is no decision
+        order, forced = trace.decisions.next()
+        answer = answer if forced is None else forced
+        trace.guards.append(Guard(order, _predicate(trace, value, integer), answer, integer, trace.source))
+    trace.decided[value, integer] = answer
+    return answer
+
+
+def _predicate(trace: Trace, value: Value, integer: bool) -> Value:
+    """The guard as an i64[] of the trace."""
+    if value.shape:
+        value = trace.emit(primitive("reshape"), (value,), {"shape": ()})
+    if not integer:
+        flag = np.dtype(bool)
+        value = value if value.dtype == flag else trace.emit(primitive("convert"), (value,), {"dtype": flag})
+    return value if value.dtype == INT64 else trace.emit(primitive("convert"), (value,), {"dtype": INT64})
