@@ -103,7 +103,9 @@ def softmax(x: Any, axis: Any = None) -> Any:
     current_trace()
     v = floating(lift(x))
     terms = elementwise.exp(ufuncs.subtract(v, _finite_maximum(v, axis)))
-    return wrap(ufuncs.divide(terms, reductions.sum(terms, axis, keepdims=True)))
+    # one reciprocal per sum in place of a division per element, here and in the derivative
+    total = reductions.sum(terms, axis, keepdims=True)
+    return wrap(ufuncs.multiply(terms, elementwise.div(fill_like(total, 1), total)))
 
 
 def log_softmax(x: Any, axis: Any = None) -> Any:

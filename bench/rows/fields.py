@@ -187,8 +187,8 @@ add("one_hot 4096, 100", lambda nn: lambda i: nn.one_hot(i, 100), integers(100, 
 
 # ---- random numbers -------------------------------------------------------------------------------------------------
 
-add = group("random", F32)
-add("bits 1000000", lambda random: lambda s: random.bits(random.key(s), (1000000,)), seed())
+add = group("random", F32, alike=True)
+add("bits 1000000", lambda random: lambda s: random.bits(random.key(s), (1000000,), dtype="uint32"), seed())
 for _name in ("uniform", "normal"):
     add(f"{_name} 1000000", lambda random, n=_name: lambda s: getattr(random, n)(random.key(s), (1000000,), dtype=F32),
         seed())  # fmt: skip
