@@ -5,6 +5,7 @@ Ufuncs are SciPy's own, which work on traced arrays; SciPy's Python functions ar
 
 from __future__ import annotations
 
+from inspect import unwrap
 from typing import Any
 
 import ml_dtypes
@@ -21,40 +22,41 @@ from lilith.ops.control import stop_gradient
 from lilith.trace import contains_tracer, current_trace
 from lilith.tracer import REPLACEMENTS
 
-beta = scipy.special.beta
-betainc = scipy.special.betainc
-betaincc = scipy.special.betaincc
-betaln = scipy.special.betaln
-digamma = scipy.special.digamma
-entr = scipy.special.entr
-erf = scipy.special.erf
-erfc = scipy.special.erfc
-erfcinv = scipy.special.erfcinv
-erfcx = scipy.special.erfcx
-erfinv = scipy.special.erfinv
-exp10 = scipy.special.exp10
-exp2 = scipy.special.exp2
-expit = scipy.special.expit
-expm1 = scipy.special.expm1
-gamma = scipy.special.gamma
-gammainc = scipy.special.gammainc
-gammaincc = scipy.special.gammaincc
-gammaln = scipy.special.gammaln
-i0 = scipy.special.i0
-i0e = scipy.special.i0e
-i1 = scipy.special.i1
-i1e = scipy.special.i1e
-kl_div = scipy.special.kl_div
-log1p = scipy.special.log1p
-log_expit = scipy.special.log_expit
-log_ndtr = scipy.special.log_ndtr
-logit = scipy.special.logit
-ndtr = scipy.special.ndtr
-ndtri = scipy.special.ndtri
-psi = scipy.special.psi
-rel_entr = scipy.special.rel_entr
-xlog1py = scipy.special.xlog1py
-xlogy = scipy.special.xlogy
+# with SCIPY_ARRAY_API set, SciPy wraps its ufuncs in functions
+beta = unwrap(scipy.special.beta)
+betainc = unwrap(scipy.special.betainc)
+betaincc = unwrap(scipy.special.betaincc)
+betaln = unwrap(scipy.special.betaln)
+digamma = unwrap(scipy.special.digamma)
+entr = unwrap(scipy.special.entr)
+erf = unwrap(scipy.special.erf)
+erfc = unwrap(scipy.special.erfc)
+erfcinv = unwrap(scipy.special.erfcinv)
+erfcx = unwrap(scipy.special.erfcx)
+erfinv = unwrap(scipy.special.erfinv)
+exp10 = unwrap(scipy.special.exp10)
+exp2 = unwrap(scipy.special.exp2)
+expit = unwrap(scipy.special.expit)
+expm1 = unwrap(scipy.special.expm1)
+gamma = unwrap(scipy.special.gamma)
+gammainc = unwrap(scipy.special.gammainc)
+gammaincc = unwrap(scipy.special.gammaincc)
+gammaln = unwrap(scipy.special.gammaln)
+i0 = unwrap(scipy.special.i0)
+i0e = unwrap(scipy.special.i0e)
+i1 = unwrap(scipy.special.i1)
+i1e = unwrap(scipy.special.i1e)
+kl_div = unwrap(scipy.special.kl_div)
+log1p = unwrap(scipy.special.log1p)
+log_expit = unwrap(scipy.special.log_expit)
+log_ndtr = unwrap(scipy.special.log_ndtr)
+logit = unwrap(scipy.special.logit)
+ndtr = unwrap(scipy.special.ndtr)
+ndtri = unwrap(scipy.special.ndtri)
+psi = unwrap(scipy.special.psi)
+rel_entr = unwrap(scipy.special.rel_entr)
+xlog1py = unwrap(scipy.special.xlog1py)
+xlogy = unwrap(scipy.special.xlogy)
 
 
 def _finite_maximum(x: Value, axis: Any) -> Value:
@@ -101,7 +103,9 @@ def softmax(x: Any, axis: Any = None) -> Any:
     current_trace()
     v = floating(lift(x))
     terms = elementwise.exp(ufuncs.subtract(v, _finite_maximum(v, axis)))
-    return wrap(ufuncs.divide(terms, reductions.sum(terms, axis, keepdims=True)))
+    # one reciprocal per sum in place of a division per element, here and in the derivative
+    total = reductions.sum(terms, axis, keepdims=True)
+    return wrap(ufuncs.multiply(terms, elementwise.div(fill_like(total, 1), total)))
 
 
 def log_softmax(x: Any, axis: Any = None) -> Any:
@@ -129,7 +133,7 @@ def polygamma(n: Any, x: Any) -> Any:
     if type(n) is int:
         return wrap(primitives.polygamma(order, v) if n else primitives.digamma(v))
     safe = elementwise.select(zero, fill_like(order, 1), order)
-    return wrap(elementwise.select(zero, primitives.digamma(v), primitives.polygamma(stop_gradient(safe), v)))
+    return wrap(elementwise.select(zero, primitives.digamma(v), primitives.polygamma(safe, v)))
 
 
 def zeta(x: Any, q: Any = 1.0) -> Any:
@@ -178,4 +182,4 @@ def factorial(n: Any) -> Any:
 
 for _function in (logsumexp, softmax, log_softmax, polygamma, zeta, multigammaln, factorial):
     # SciPy's are Python functions that make plain arrays of their arguments
-    REPLACEMENTS[getattr(scipy.special, _function.__name__).__code__] = f"lilith.special.{_function.__name__}"
+    REPLACEMENTS[unwrap(getattr(scipy.special, _function.__name__)).__code__] = f"lilith.special.{_function.__name__}"

@@ -191,6 +191,8 @@ class Tracer:
                 f"the truth value of an array with {self.size} elements ({self.value.type}) is ambiguous",
                 hint="use np.any(x) or np.all(x) to get one, and np.where(condition, a, b) to choose by it",
             )
+        if remedy := replacement():
+            _no_value(self, "the truth value", remedy)
         return bool(self._decide(False, "the truth value"))
 
     def __int__(self) -> int:
@@ -271,9 +273,9 @@ class Tracer:
     # ---- NumPy's protocols
 
     def __array_namespace__(self, *, api_version: str | None = None) -> Any:
-        import lilith.numpy
+        from lilith.numpy import standard
 
-        return lilith.numpy
+        return standard.traced_namespace(api_version)
 
     def __array_ufunc__(self, ufunc: Any, method: str, *inputs: Any, **kwargs: Any) -> Any:
         out = kwargs.pop("out", None)
@@ -285,14 +287,8 @@ class Tracer:
             x, y = inputs
             column = FUNCTIONS[np.reshape](x, np.shape(x) + (1,) * np.ndim(y))
             return call_rule(UFUNCS.get(ufunc), ufunc, (column, y), kwargs)
-        if method == "reduceat":
-            return call_rule(FUNCTIONS["reduceat"], ufunc, (ufunc, *inputs), kwargs)
-        if method == "at":
-            raise UnsupportedError(
-                f"np.{ufunc.__name__}.at of traced arrays: it changes an array in place",
-                hint="np.bincount(i, weights=x) adds up; lilith.numpy.put_along_axis writes at other places",
-                tracers=tracers_in(*inputs),
-            )
+        if method in ("reduceat", "at"):
+            return call_rule(FUNCTIONS[method], ufunc, (ufunc, *inputs), kwargs)
         table = {"reduce": REDUCTIONS, "accumulate": ACCUMULATIONS}.get(method)
         if table is None or ufunc not in table:
             raise UnsupportedError(

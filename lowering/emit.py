@@ -101,13 +101,15 @@ class Emitter:
     """Writes the body of one module; rules call `op`.
 
     Attributes:
+        graph: what is being written.
         platform: one of PLATFORMS.
         lines: the operations so far.
         read: the values that the nodes at hand and their results use; a rule may leave out what nobody reads.
         location: the suffix that books an operation on the user's line.
     """
 
-    def __init__(self, platform: str = "cpu") -> None:
+    def __init__(self, graph: Graph, platform: str = "cpu") -> None:
+        self.graph = graph
         self.platform = platform
         self.lines: list[str] = []
         self.read: Callable[[], frozenset[Value]] = frozenset
@@ -184,6 +186,11 @@ class Emitter:
             f'"stablehlo.return"({c}) : ({t}) -> (){loc} }}'
         )
 
+    def is_stored(self, value: Value) -> bool:
+        """Whether a value goes to memory in any case: it is an output or an operand of a matrix product, and of nothing
+        that could be computed in one pass with it."""
+        return all(node.primitive.name == "dot_general" for node in self.graph.nodes if value in node.operands)
+
     def locate(self, source: Source | None) -> None:
         """Book the operations that follow on a line of the user's."""
         if source is None:
@@ -222,13 +229,38 @@ class Emitter:
         return [f"#loc{number} = {line}" for line, number in self._locations.items()]
 
 
+def _region(
+    e: Emitter, types: Sequence[TensorType], results: Sequence[TensorType], write: Callable[[list[str]], Sequence[str]]
+) -> str:
+    """A region `(types) -> (results)`: the operations that `write(arguments)` emits, and the return of its results."""
+    names = [e.fresh() for _ in types]
+    outer, e.lines = e.lines, []
+    e.several("stablehlo.return", write(names), results, (), "")
+    body, e.lines = "\n".join(e.lines), outer
+    arguments = ", ".join(f"{name}: {tensor_type(t)}" for name, t in zip(names, types, strict=True))
+    return f"{{ ^bb0({arguments}):\n{body} }}"
+
+
+def while_loop(
+    e: Emitter,
+    state: Sequence[tuple[str, TensorType]],
+    condition: Callable[[list[str]], str],
+    body: Callable[[list[str]], Sequence[str]],
+) -> tuple[str, ...]:
+    """The state after `while condition(state): state = body(state)`."""
+    types = [type for _, type in state]
+    flag = TensorType((), np.dtype(bool))
+    regions = (_region(e, types, (flag,), lambda names: (condition(names),)), _region(e, types, types, body))
+    return e.several("stablehlo.while", [name for name, _ in state], types, types, "", ", ".join(regions))
+
+
 def emit(graph: Graph, platform: str = "cpu") -> str:
     """The StableHLO module of a graph; its function is `main`, its arguments carry their names as locations.
 
     Arguments:
         platform: one of PLATFORMS; matters only to graphs with operations that a vendor's library does.
     """
-    e = Emitter(platform)
+    e = Emitter(graph, platform)
     names: dict[Value, str] = {x: f"%arg{i}" for i, x in enumerate(graph.inputs)}
     outputs = e.write(graph.nodes, names, graph.outputs, located=True)
     parameters = ", ".join(

@@ -5,6 +5,7 @@ from __future__ import annotations
 from collections.abc import Callable
 from typing import Any
 
+import ml_dtypes
 import numpy as np
 import pytest
 
@@ -66,6 +67,14 @@ def test_dynamic_slices_in_a_loop_have_one_scatter() -> None:
     assert "dynamic_update_slice" in added(lambda x, i: np.sum(x[i[0]]), X, I)
 
 
+def test_many_terms_in_sixteen_bits() -> None:
+    for dtype in (np.float16, ml_dtypes.bfloat16):
+        x, i = np.ones(3, dtype), np.zeros(3000, int)
+        _, g = lilith.grad(lambda x, i: np.sum(x[i].astype(np.float32)), x, i)
+        assert g[0].dtype == dtype
+        np.testing.assert_allclose(g[0].astype(float), [3000, 0, 0], rtol=0.01)
+
+
 def test_what_is_not_taken_stays_zero() -> None:
     """sqrt has an infinite slope at 0, which nobody asked for."""
     x = A([0.0, 4.0, 0.0, 9.0])
@@ -102,3 +111,15 @@ def test_batches_of_indices() -> None:
     lifted = batch(graph, [True, True], 2)
     names = [node.primitive.name for node in lifted.nodes]
     assert names.count("gather") == 1 and names.count("scatter") == 1
+
+
+def test_cotangents_of_batches_of_single_windows() -> None:
+    """x[i] and x[j] of a batch have no axis along which they could be listed together: they are added one by one."""
+    graph, _ = traced(lambda x, i: np.sum(np.sin(x[i[0]]) * x[i[1]] * x[i[0], 1]), X, I)
+    lifted = batch(graph, [True, True], 2)
+    stacked = [np.stack([X / 10, X / 7]), np.stack([I, I[::-1] + 2])]
+    cotangent = np.array([1.0, -2.0])
+    found = interpret(reverse(lifted, (0,)).verify(), [*stacked, cotangent])[1]
+    for k in range(2):
+        expected = interpret(reverse(graph, (0,)), [stacked[0][k], stacked[1][k], cotangent[k]])[1]
+        np.testing.assert_allclose(found[k], expected, rtol=1e-13)

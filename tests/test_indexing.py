@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import itertools
 from typing import Any
 
 import numpy as np
@@ -11,8 +12,12 @@ from hypothesis import strategies as st
 
 import lilith
 import lilith.numpy as lnp
+from lilith.ir.interpret import interpret
 from lilith.source import IndexingError
-from tests.agreement import agrees, evaluate, gradient
+from lilith.transform.batch import batch
+from lilith.transform.reverse import reverse
+from tests.agreement import agrees, evaluate, gradient, traced
+from tests.compiled import run_xla, together
 
 X = np.arange(120.0).reshape(2, 3, 4, 5)
 N = np.newaxis
@@ -195,3 +200,42 @@ def test_traced_indices_compiled(monkeypatch: pytest.MonkeyPatch) -> None:
     monkeypatch.setattr(lilith.config, "interpret", True)
     _, expected = lilith.grad(loss, X, indices)
     np.testing.assert_allclose(g[0], expected[0], rtol=1e-12, atol=1e-12)
+
+
+@pytest.mark.parametrize("name", TRACED)
+def test_traced_indices_batched(name: str) -> None:
+    """Batches of arrays, of indices and of both are stacked loops; the derivative of a batch is a batch of those."""
+    f, indices = TRACED[name]
+    args = [X, *indices]
+    graph, _ = traced(lambda *xs: np.sin(f(*xs)), *args)
+    gradient = reverse(graph, (0,))
+    elements = [args, [np.flip(x) for x in args]]
+    for flags in itertools.product((False, True), repeat=len(args)):
+        if not any(flags):
+            continue
+        whole = [np.stack([e[k] for e in elements]) if b else args[k] for k, b in enumerate(flags)]
+        rows = [[e[k] if b else args[k] for k, b in enumerate(flags)] for e in elements]
+        lifted = batch(graph, flags, 2).verify()
+        (found,) = interpret(lifted, whole)
+        np.testing.assert_array_equal(found, np.stack([interpret(graph, row)[0] for row in rows]))
+        g = np.cos(np.arange(found.size)).reshape(found.shape)
+        slopes = np.stack([interpret(gradient, [*row, v])[1] for row, v in zip(rows, g, strict=True)])
+        for derived, expected in (
+            (reverse(lifted, (0,)), slopes if flags[0] else slopes.sum(0)),
+            (batch(gradient, [*flags, True], 2), slopes),
+        ):
+            np.testing.assert_allclose(interpret(derived.verify(), [*whole, g])[1], expected, rtol=1e-12, atol=1e-12)
+
+
+def test_traced_indices_in_batches_of_batches() -> None:
+    """Compiled, value and gradient."""
+    graphs, values = [], []
+    for f, indices in TRACED.values():
+        graph = reverse(traced(lambda *xs, f=f: np.sin(f(*xs)), X, *indices)[0], (0,))
+        args = [X, *indices, np.ones(graph.outputs[0].shape)]
+        every = [True] * len(args)
+        graphs.append(batch(batch(graph, every, 2), every, 3))
+        values += [np.stack([np.stack([x, x + 1])] * 3) for x in args]
+    whole = together("batches", graphs)
+    for found, expected in zip(run_xla(whole, values), interpret(whole, values), strict=True):
+        np.testing.assert_allclose(found, expected, rtol=1e-12, atol=1e-12)

@@ -12,6 +12,7 @@ import numpy as np
 import pytest
 
 import lilith
+from lilith.ir import Graph
 from lilith.ir.type import DTYPES, TensorType
 from lowering import carrier, emit
 from lowering.stages import Lowered
@@ -81,7 +82,7 @@ def test_constants_come_back_bit_for_bit(name):
     special = [] if dtype.kind in "biu" else [np.nan, np.inf, -np.inf, -0.0, 1e-300 if dtype.itemsize >= 8 else 1e-40]
     with np.errstate(all="ignore"):
         scalars = np.array([*array[:6], *special]).astype(dtype)
-    e = emit.Emitter()
+    e = emit.Emitter(Graph("f", (), (), (), ()))
     names = [e.constant(array, TensorType(array.shape, dtype))]
     names += [e.constant(x.item(), TensorType((), dtype)) for x in scalars]
     types = [TensorType(array.shape, dtype), *[TensorType((), dtype)] * len(scalars)]

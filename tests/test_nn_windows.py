@@ -21,6 +21,7 @@ from lilith.ir.interpret import interpret
 from lilith.ops.conv import conv
 from lilith.ops.pooling import reduce_window_max, reduce_window_sum
 from lilith.transform.reverse import reverse
+from lowering.emit import PLATFORMS
 from tests.agreement import check_gradient, evaluate, gradient
 
 RNG = np.random.default_rng(0)
@@ -325,6 +326,21 @@ def test_a_small_network() -> None:
 
     assert lilith.jit(loss)(w1, w2, b) == pytest.approx(loss(w1, w2, b))
     lilith.testing.check_grads(loss, (w1, w2, b))
+
+
+@pytest.mark.parametrize("platform", PLATFORMS)
+def test_modules_for_every_platform(platform: str) -> None:
+    """They verify; only on CPU are groups and windows taken apart."""
+
+    def loss(x: Any, w: Any, v: Any) -> Any:
+        h = nn.conv2d(nn.conv2d(x, w, groups=4, padding=1), v, groups=2)
+        return np.sum(nn.max_pool2d(h, 3, 2) + nn.avg_pool2d(h, 3, 2))
+
+    args = (normal(2, 4, 8, 8), normal(8, 1, 3, 3), normal(4, 4, 2, 2))
+    text = lilith.lower_grad(loss, *args, platform=platform).stablehlo()
+    split = platform == "cpu"
+    assert ("feature_group_count = 4" in text) != split and ("batch_group_count = 2" in text) != split
+    assert ("window_dimensions = array<i64: 1, 1, 3, 3>" in text) != split
 
 
 # ---- errors ---------------------------------------------------------------------------------------------------------

@@ -112,7 +112,7 @@ def test_value_in_float32(row: Row) -> None:
     agrees(row.function, *narrowed(row, np.dtype(np.float32)), tolerance=row.float32)
 
 
-@pytest.mark.parametrize("row", NARROW)
+@pytest.mark.parametrize("row", [case for case in CASES if case.values[0].bfloat16])
 def test_value_in_bfloat16(row: Row) -> None:
     """Against NumPy in float64: of the same numbers, with the digits that bfloat16 has."""
     small = narrowed(row, BF16)
@@ -126,6 +126,7 @@ def test_compiled(subject: str, dtype: Any) -> None:
     """XLA gives the values too; the rows of a subject are one program."""
     wide = dtype is np.float64
     rows = [row for row in SUBJECTS[subject] if row.compiled and (wide or row.narrow)]
+    rows = [row for row in rows if dtype != BF16 or row.bfloat16]
     arrays = [list(row.arrays) if wide else narrowed(row, np.dtype(dtype)) for row in rows]
     graphs = [traced(row.function, *xs)[0] for row, xs in zip(rows, arrays, strict=True)]
     program = simplify(together(subject, graphs)).verify()

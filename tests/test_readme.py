@@ -41,7 +41,7 @@ def test_the_table_of_functions():
     assert list(parameters) == ["f", "args", "cotangent", "wrt", "has_aux", "kwargs"]
     assert list(inspect.signature(lilith.value_and_grad).parameters) == ["f", "wrt", "has_aux", "cotangent"]
     for name in re.findall(r"^\| `(?:lilith\.)?([\w.]+)[\(` ]", README, re.M):
-        if name not in ("abs", "x", "np.linalg.norm", "max", "sqrt"):
+        if name not in ("abs", "x", "np.linalg.norm", "max", "sort", "interp", "sqrt"):
             owner = lilith
             for part in name.split("."):
                 owner = getattr(owner, part)
@@ -56,6 +56,10 @@ def test_the_conventions():
     assert slope(lambda x: np.max(np.stack([x, x, x])), 2.0) == 1.0
     assert slope(lambda x: x**3, 0.0) == 0.0 and slope(lambda x: x**0, 0.0) == 0.0 and slope(lambda x: x**1, 0.0) == 1.0
     assert np.all(slope(lambda x: np.linalg.norm(x), np.zeros(3)) == 0.0)
+    np.testing.assert_array_equal(slope(lambda x: np.sort(x)[1], np.array([2.0, 1.0, 2.0])), [1, 0, 0])
+    np.testing.assert_array_equal(slope(lambda x: np.median(x), np.array([2.0, 1.0, np.inf])), [1, 0, 0])
+    line = [0.0, 1.0, 2.0], [0.0, 1.0, 5.0]
+    assert [slope(lambda x: np.interp(x, *line), x) for x in (-1.0, 0.0, 1.0, 3.0)] == [0.0, 1.0, 4.0, 0.0]
     assert slope(lambda x: np.hypot(x, 0.0), 0.0) == 0.0
     assert slope(lambda x: np.sqrt(x), 0.0) == np.inf and slope(lambda x: np.log(x), 0.0) == np.inf
     z = np.array([1.0 + 2.0j])

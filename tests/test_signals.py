@@ -2,6 +2,8 @@
 
 from __future__ import annotations
 
+import functools
+
 import hypothesis
 import numpy as np
 import pytest
@@ -9,7 +11,8 @@ from hypothesis import strategies as st
 
 import lilith
 from lilith.source import ArgumentError, DtypeError, ShapeError
-from tests.agreement import RNG, M, T, agrees, check_derivatives, evaluate
+from lilith.transform.reverse import reverse
+from tests.agreement import RNG, M, T, agrees, check_derivatives, evaluate, traced
 
 values = st.lists(st.integers(-6, 6).map(lambda k: k / 2), min_size=1, max_size=12)
 HOLES = np.where(RNG.random((5, 6)) < 0.3, np.nan, RNG.integers(0, 9, (5, 6)) / 2.0)
@@ -162,6 +165,15 @@ def test_cov_and_corrcoef() -> None:
     for bad in (lambda x: np.cov(x, aweights=[1.0, 2.0]), lambda x: np.cov(np.stack([x]))):
         with pytest.raises(ShapeError):
             evaluate(bad, M)
+
+
+def test_products_of_an_array_with_itself() -> None:
+    """One product is their derivative, not one per operand."""
+    for text, x in [("ki,kj", M), ("ik,jk", M), ("bki,bkj", T), ("bijk,bimk", T.reshape(2, 1, 3, 4))]:
+        f = functools.partial(lambda text, x: np.einsum(text, x, x) ** 2, text)
+        check_derivatives(f, x)
+        backward = reverse(traced(lambda x, f=f: np.sum(f(x)), x)[0], (0,))
+        assert [node.primitive.name for node in backward.nodes].count("dot_general") == 2
 
 
 def test_functions_that_leave_nan_out() -> None:

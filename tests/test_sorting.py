@@ -10,8 +10,14 @@ from hypothesis import strategies as st
 
 import lilith
 import lilith.numpy as lnp
+from lilith.ir import Builder, Graph, TensorType, Value, primitive
+from lilith.ir.interpret import interpret
 from lilith.source import ArgumentError, ShapeError, UnsupportedError
+from lowering.carrier import Loaded, Module, pretty
+from lowering.emit import PLATFORMS, emit
 from tests.agreement import RNG, M, T, agrees, check_derivatives, check_gradient, evaluate
+from tests.compiled import together
+from tests.samples import samples
 
 X = np.array([3.0, 1.0, np.nan, 2.0, -0.0, 0.0, 1.0, -np.inf, np.inf, -np.nan, 1.0])
 Z = np.array(
@@ -125,6 +131,8 @@ def test_gradients_follow_the_permutation() -> None:
     for axis in (0, 1):
         check_gradient(lambda x, axis=axis: np.sort(x, axis=axis) * weights, M)
     check_gradient(lambda x: np.partition(x, 1, axis=None)[1:5] ** 2, M)
+    check_derivatives(lambda x, y: x[np.argsort(y)] ** 3 * weights[0], M[0], M[1])
+    check_derivatives(lambda x: np.take_along_axis(x, x.argsort(1), 1) ** 3 * weights, M)
     check_derivatives(lambda x: np.sum(np.sort(x, axis=0) ** 3 * weights), M)
     check_derivatives(lambda x: np.sum(lnp.sort(x, axis=None, descending=True) ** 3 * weights.ravel()), M)
     check_derivatives(lambda a, b: np.sum(np.real(np.sort(a + 1j * b) ** 2 * weights[0])), M[0], M[1])
@@ -156,6 +164,26 @@ def test_compiled_values() -> None:
         np.testing.assert_array_equal(y, expected)
 
 
+@pytest.mark.parametrize("platform", PLATFORMS)
+@pytest.mark.parametrize("name", ["argsort", "searchsorted"])
+def test_every_platform_computes_the_same(name: str, platform: str) -> None:
+    """The modules verify, and give what the reference gives where they are run."""
+    graphs = []
+    for sample in samples()[name]:
+        inputs = tuple(Value(TensorType(x.shape, x.dtype)) for x in sample.operands)
+        with Builder() as builder:
+            y = primitive(name)(*inputs, **sample.params)
+        graphs.append(Graph(name, inputs, tuple("xy"[: len(inputs)]), tuple(builder.nodes), (y,)))
+    values = [x for sample in samples()[name] for x in sample.operands]
+    whole = together(name, graphs)
+    if platform in ("cuda", "rocm"):
+        pretty(emit(whole, platform))
+        return
+    module = Module(name, lambda _: emit(whole, platform), whole.input_names, tuple(y.type for y in whole.outputs))
+    for found, expected in zip(Loaded(module).call(*values), interpret(whole, values), strict=True):
+        np.testing.assert_array_equal(np.asarray(found), expected)
+
+
 # ---- searching ------------------------------------------------------------------------------------------------------
 
 
@@ -168,6 +196,9 @@ def test_searchsorted() -> None:
                 agrees(lambda a, v, side=side: np.searchsorted(a, v, side=side), line, v)
         agrees(lambda v, a=a: np.searchsorted(a, v), v.reshape(3, 11))
         agrees(lambda a: np.searchsorted(a, 3), a)
+    z = np.sort(np.append(RNG.integers(0, 3, 20) + 1j * RNG.integers(0, 3, 20), [1 + np.nan * 1j, np.nan]))
+    for side in ("left", "right"):
+        agrees(lambda z, v, side=side: np.searchsorted(z, v, side=side), z, np.append(z, [5, 0.5 + 1j, -1]))
     order = RNG.permutation(40)
     agrees(lambda a, s: np.searchsorted(a, 0.3, sorter=s), np.sort(RNG.random(40))[np.argsort(order)], order)
     agrees(lambda a: np.searchsorted(a, 5), np.arange(10, dtype="u8"))

@@ -66,6 +66,7 @@ def test_quantile_shapes() -> None:
     agrees(lambda x, q: np.percentile(x, q), M, 30.0)
     agrees(lambda x: np.quantile(x, np.float32(0.3)), M.astype("f4"))
     agrees(lambda x: np.quantile(x, 1), np.arange(5))
+    agrees(lambda x: np.quantile(x, 0.4, method="nearest"), np.arange(5) > 2)
     agrees(lambda x: np.quantile(x, 0.4, axis=0), np.array([[1.0, np.nan], [2.0, 3.0], [0.0, 1.0]]))
     agrees(lambda x: np.nanquantile(x, 0.4, axis=0), np.zeros((0, 2)))
 

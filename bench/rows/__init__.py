@@ -1,8 +1,9 @@
 """The rows of `python -m bench numpy`: functions, written once over namespaces, and their arguments.
 
-A row's `ours` is a function of namespaces by name: `np` (numpy, jax.numpy), `special` (lilith.special,
-jax.scipy.special), `linalg` (lilith.linalg, jax.scipy.linalg), `nn` (lilith.nn, jax.nn), `random` (lilith.random,
-jax.random). It returns the function that is timed. Where jax spells it otherwise, `theirs` is jax's spelling.
+A row's `ours` is a function of namespaces by name: `np` (numpy, jax.numpy), `xp` (lilith.numpy, jax.numpy),
+`special` (lilith.special, jax.scipy.special), `linalg` (lilith.linalg, jax.scipy.linalg), `nn` (lilith.nn, jax.nn),
+`random` (lilith.random, jax.random). It returns the function that is timed. Where jax spells it otherwise, `theirs` is
+jax's spelling.
 """
 
 from __future__ import annotations
@@ -26,6 +27,7 @@ class Row(NamedTuple):
         ours, theirs: functions of namespaces that return the function to time.
         arguments: how to make its arguments; the floating ones are differentiated.
         dtypes: the dtypes of the floating arguments, a row of the table each.
+        alike: the two draw other random numbers, so that only their distributions are compared.
     """
 
     group: str
@@ -34,16 +36,17 @@ class Row(NamedTuple):
     arguments: tuple[Argument, ...]
     dtypes: tuple[str, ...]
     theirs: Callable[..., Callable[..., Any]]
+    alike: bool = False
 
 
 ROWS: list[Row] = []
 
 
-def group(name: str, *dtypes: str) -> Callable[..., None]:
+def group(name: str, *dtypes: str, alike: bool = False) -> Callable[..., None]:
     """A function that adds rows to a group: `add(name, ours, *arguments, theirs=ours, dtypes=dtypes)`."""
 
     def add(title: str, ours: Any, *arguments: Argument, theirs: Any = None, dtypes: tuple[str, ...] = dtypes) -> None:
-        ROWS.append(Row(name, title, ours, arguments, dtypes, theirs or ours))
+        ROWS.append(Row(name, title, ours, arguments, dtypes, theirs or ours, alike))
 
     return add
 

@@ -50,9 +50,12 @@ add("median 1000x1000 axis 1", lambda np: lambda x: np.median(x, axis=1), normal
 add("quantile 1000x1000, three", lambda np: lambda x: np.quantile(x, np.array([0.1, 0.5, 0.9]), axis=1),
     normal(1000, 1000))  # fmt: skip
 add("histogram 100000, 50 bins", lambda np: lambda x: np.histogram(x, bins=50, range=(-4.0, 4.0))[0], normal(100000))
-add("bincount 100000, weights", lambda np: lambda i, w: np.bincount(i, weights=w, minlength=100),
-    integers(100, 100000), normal(100000), theirs=lambda np: lambda i, w: np.bincount(i, weights=w, length=100),
+add("histogram 100000, 50 bins, weights", lambda np: lambda w, x: np.histogram(x, bins=50, weights=w)[0],
+    normal(100000), integers(100, 100000))  # fmt: skip
+add("bincount 100000, weights", lambda xp: lambda i, w: xp.bincount(i, weights=w, length=100),
+    integers(100, 100000), normal(100000),
     dtypes=(F64,))  # fmt: skip
+add("nanmedian 1000x1000", lambda np: lambda x: np.nanmedian(x, axis=1), normal(1000, 1000))
 add("cov 50x1000", lambda np: lambda x: np.cov(x), normal(50, 1000))
 
 # ---- cumulative -----------------------------------------------------------------------------------------------------
@@ -127,6 +130,8 @@ add("attention 128x8x64, heads in the middle",
     normal(128, 8, 64), normal(128, 8, 64), normal(128, 8, 64))  # fmt: skip
 add("cross 100000x3", lambda np: lambda a, b: np.cross(a, b), normal(100000, 3), normal(100000, 3))
 add("convolve 10000, 100", lambda np: lambda a, b: np.convolve(a, b), normal(10000), normal(100))
+add("convolve 10000, 5", lambda np: lambda a, b: np.convolve(a, b), normal(10000), normal(5))
+add("correlate 2000, 1000", lambda np: lambda a, b: np.correlate(a, b, "same"), normal(2000), normal(1000))
 add("trace 1000x1000", lambda np: lambda a: np.trace(a), normal(1000, 1000))
 add("vander 10000, 8", lambda np: lambda x: np.vander(x, 8), uniform(-1, 1, 10000))
 
@@ -176,3 +181,8 @@ add("partition 100x1000", lambda np: lambda x: np.partition(x, 10, axis=1)[:, 10
 add("searchsorted 1000, 100000", lambda np: lambda a, x: np.searchsorted(a, x), increasing(1000), normal(100000))
 add("interp 100000, 1000 knots", lambda np: lambda x, xp, fp: np.interp(x, xp, fp),
     normal(100000), increasing(1000), normal(1000))  # fmt: skip
+add("median 100000", lambda np: lambda x: np.median(x), normal(100000))
+add("lexsort 100000", lambda np: lambda i, x: np.lexsort((x, i)), integers(50, 100000), normal(100000))
+add("isin 100000, 1000", lambda np: lambda i, j: np.isin(i, j), integers(5000, 100000), integers(5000, 1000),
+    dtypes=(F64,))  # fmt: skip
+add("unwrap 100000", lambda np: lambda x: np.unwrap(x), normal(100000))

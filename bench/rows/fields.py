@@ -123,8 +123,15 @@ def _convolution(rank: int, stride: int = 1, padding: int = 0, groups: int = 1) 
     return apply
 
 
-def _max_pool(x: Any) -> Any:
-    return jax.lax.reduce_window(x, -jnp.inf, jax.lax.max, (1, 1, 2, 2), (1, 1, 2, 2), "VALID")
+def _transposed(x: Any, w: Any) -> Any:
+    """jax's convolution of elements two apart, with PyTorch's kernel."""
+    kernel = jnp.flip(w, (2, 3)).swapaxes(0, 1)
+    return jax.lax.conv_general_dilated(x, kernel, (1, 1), [(2, 2)] * 2, lhs_dilation=(2, 2))
+
+
+def _max_pool(x: Any, size: int = 2, padding: int = 0) -> Any:
+    window, strides, edges = (1, 1, size, size), (1, 1, 2, 2), [(0, 0)] * 2 + [(padding, padding)] * 2
+    return jax.lax.reduce_window(x, -jnp.inf, jax.lax.max, window, strides, edges)
 
 
 def _avg_pool(x: Any) -> Any:
@@ -133,6 +140,11 @@ def _avg_pool(x: Any) -> Any:
 
 def _layer_norm(x: Any) -> Any:
     mean, variance = jnp.mean(x, -1, keepdims=True), jnp.var(x, -1, keepdims=True)
+    return (x - mean) / jnp.sqrt(variance + 1e-5)
+
+
+def _batch_norm(x: Any) -> Any:
+    mean, variance = jnp.mean(x, (0, 2, 3), keepdims=True), jnp.var(x, (0, 2, 3), keepdims=True)
     return (x - mean) / jnp.sqrt(variance + 1e-5)
 
 
@@ -148,6 +160,14 @@ add("conv2d 16x8x32x32, stride 2", lambda nn: lambda x, w: nn.conv2d(x, w, strid
     normal(16, 8, 32, 32), normal(16, 8, 3, 3), theirs=lambda: _convolution(2, stride=2))  # fmt: skip
 add("conv2d 16x8x32x32, depthwise", lambda nn: lambda x, w: nn.conv2d(x, w, padding=1, groups=8),
     normal(16, 8, 32, 32), normal(8, 1, 3, 3), theirs=lambda: _convolution(2, padding=1, groups=8))  # fmt: skip
+add("conv2d 16x32x14x14, 4 groups", lambda nn: lambda x, w: nn.conv2d(x, w, padding=1, groups=4),
+    normal(16, 32, 14, 14), normal(32, 8, 3, 3), theirs=lambda: _convolution(2, padding=1, groups=4))  # fmt: skip
+add("conv_transpose2d 16x16x16x16, stride 2", lambda nn: lambda x, w: nn.conv_transpose2d(x, w, stride=2, padding=1),
+    normal(16, 16, 16, 16), normal(16, 8, 4, 4), theirs=lambda: _transposed)  # fmt: skip
+add("max_pool2d 16x8x64x64, 3x3 windows", lambda nn: lambda x: nn.max_pool2d(x, 3, 2, 1), normal(16, 8, 64, 64),
+    theirs=lambda: lambda x: _max_pool(x, 3, 1))  # fmt: skip
+add("batch_norm 32x16x28x28", lambda nn: lambda x: nn.batch_norm(x, None, None, training=True)[0],
+    normal(32, 16, 28, 28), theirs=lambda: _batch_norm)  # fmt: skip
 add("max_pool2d 16x8x64x64", lambda nn: lambda x: nn.max_pool2d(x, 2), normal(16, 8, 64, 64),
     theirs=lambda: _max_pool)  # fmt: skip
 add("avg_pool2d 16x8x64x64", lambda nn: lambda x: nn.avg_pool2d(x, 2), normal(16, 8, 64, 64),
@@ -167,8 +187,8 @@ add("one_hot 4096, 100", lambda nn: lambda i: nn.one_hot(i, 100), integers(100, 
 
 # ---- random numbers -------------------------------------------------------------------------------------------------
 
-add = group("random", F32)
-add("bits 1000000", lambda random: lambda s: random.bits(random.key(s), (1000000,)), seed())
+add = group("random", F32, alike=True)
+add("bits 1000000", lambda random: lambda s: random.bits(random.key(s), (1000000,), dtype="uint32"), seed())
 for _name in ("uniform", "normal"):
     add(f"{_name} 1000000", lambda random, n=_name: lambda s: getattr(random, n)(random.key(s), (1000000,), dtype=F32),
         seed())  # fmt: skip

@@ -9,7 +9,7 @@ import numpy as np
 from lilith.ir.graph import Value, fill_like
 from lilith.ir.type import kind
 from lilith.nn.activations import log_one_plus_exp
-from lilith.nn.making import check_reduction, choose, common, known, real_floating, reduced, same_shape, scalar
+from lilith.nn.making import check_reduction, choose, common, exceeds, known, real_floating, reduced, same_shape, scalar
 from lilith.numpy import reductions
 from lilith.numpy.core import convert, expand, lift
 from lilith.numpy.eager import array_function
@@ -70,10 +70,10 @@ def huber_loss(input: Any, target: Any, reduction: str = "mean", delta: float = 
 
 def _huber(difference: Value, limit: Value) -> Value:
     """d²/2 within the limit, and limit (|d| - limit/2) beyond it; d² is not formed where it may overflow."""
-    size = elementwise.abs(difference)
+    size = elementwise.select(exceeds(difference, 0), difference, elementwise.neg(difference))
     inside = elementwise.le(size, limit)
-    near = choose(inside, difference, 0.0)
-    return elementwise.select(inside, elementwise.integer_pow(near, exponent=2) * 0.5, (size - limit * 0.5) * limit)
+    square = elementwise.integer_pow(choose(inside, difference, 0.0), exponent=2)
+    return elementwise.select(inside, square * 0.5, (size - limit * 0.5) * limit)
 
 
 @array_function

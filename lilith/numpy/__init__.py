@@ -5,7 +5,8 @@ Importing it fills the tables that NumPy's own functions look up when they meet 
 `full` ...); those to which the Python Array API standard, version 2024.12, gives another signature (`sort`, `take`);
 those that change an array in place, which return the new array here (`put`, `put_along_axis`, `place`, `putmask`,
 `copyto`, `fill_diagonal`); and those whose result has as many elements as the values say, which take the number as
-`size` (`nonzero`, `flatnonzero`, `argwhere`). What is not named here is NumPy's, `linalg` and `fft` included.
+`size` (`nonzero`, `flatnonzero`, `argwhere`) or `length` (`bincount`). What is not named here is NumPy's, `linalg`
+and `fft` included.
 """
 
 import difflib as _difflib
@@ -16,11 +17,13 @@ import numpy as _np
 from lilith.numpy import (  # noqa: F401  their rules enter the tables
     applying,
     assigning,
+    fft,
     fitting,
     fourier,
     functions,
     histograms,
     inquiries,
+    linalg,
     methods,
     norms,
     polynomials,
@@ -40,6 +43,8 @@ from lilith.tracer import UFUNCS as _UFUNCS
 
 _ASSIGNING = "argwhere copyto fill_diagonal flatnonzero nonzero place put put_along_axis putmask".split()
 _OURS: dict[str, Any] = {
+    "fft": fft,
+    "linalg": linalg,
     **_INSTEAD,
     **_standard.NAMES,
     "argsort": sorting.argsort_array,

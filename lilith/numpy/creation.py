@@ -222,8 +222,9 @@ def kaiser(M: Any, beta: Any) -> Any:
     if not contains_tracer(beta):
         return np.kaiser(M, beta)
     count = static_int(M, "kaiser", "M")
-    if count == 1:
-        return np.ones_like(beta, shape=(1,))
+    beta = np.astype(beta, np.float64)  # as NumPy does
+    if count <= 1:
+        return np.ones(max(count, 0))
     place = np.arange(count) / ((count - 1) / 2) - 1
     return np.i0(beta * np.sqrt(1 - place * place)) / np.i0(beta)
 
@@ -236,12 +237,15 @@ INSTEAD: dict[str, Callable[..., Any]] = {
     "asfortranarray": asfortranarray,
     "require": require,
     "full": full_array,
+    "kaiser": kaiser,
 }
 """What `lilith.numpy` has in place of NumPy's functions."""
 
 for _name, _function in INSTEAD.items():
-    implements(getattr(np, _name))(_function)  # for like=
+    if _name != "kaiser":  # the others take like=
+        implements(getattr(np, _name))(_function)
 
 # Python functions that make plain arrays of their arguments
 REPLACEMENTS[np.full.__code__] = "np.full_like(x, number), np.broadcast_to(number, shape) or lilith.numpy.full"
 REPLACEMENTS[np.kaiser.__code__] = "lilith.numpy.kaiser"
+REPLACEMENTS[type(np.r_).__getitem__.__code__] = "np.concatenate([x, y]), or np.column_stack for np.c_"

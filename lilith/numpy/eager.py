@@ -6,8 +6,7 @@ import functools
 from collections.abc import Callable
 from typing import Any, TypeVar
 
-import numpy as np
-
+from lilith.guards import Knowledge
 from lilith.ir.graph import Value
 from lilith.numpy.core import wrap
 from lilith.trace import Trace, contains_tracer, current_trace
@@ -27,17 +26,17 @@ def array_function(rule: Rule) -> Rule:
             current_trace()
             return wrap(rule(*args, **kwargs))
         with Trace(rule.__name__) as trace:
-            trace.concrete = {}
-            return _plain(trace.concrete, rule(*args, **kwargs))
+            trace.knowledge = Knowledge(trace, {})
+            return _plain(trace, rule(*args, **kwargs))
 
     return call  # type: ignore[return-value]
 
 
-def _plain(concrete: dict[Value, np.ndarray], y: Any) -> Any:
+def _plain(trace: Trace, y: Any) -> Any:
     """Results as NumPy arrays that the caller may write to; scalars as NumPy scalars."""
     if isinstance(y, tuple):
-        return tuple([_plain(concrete, item) for item in y])
+        return tuple([_plain(trace, item) for item in y])
     if not isinstance(y, Value):
         return y
-    array = concrete[y]
+    array = trace.known(y)
     return array[()] if array.ndim == 0 else array if array.flags.writeable else array.copy()

@@ -11,11 +11,13 @@ from lilith.ir.graph import Value, fill_like
 from lilith.ir.type import kind
 from lilith.numpy import floats, ufuncs
 from lilith.numpy.core import (
+    accumulator,
     adapt,
     broadcast_shapes,
     convert,
     dtype_of,
     expand,
+    floating,
     full,
     implements,
     lift,
@@ -34,7 +36,7 @@ from lilith.numpy.reductions import NOT_GIVEN, sum_dtype
 from lilith.numpy.reductions import all as all_
 from lilith.numpy.reductions import sum as sum_
 from lilith.numpy.shaping import broadcast_arrays, diagonal, moveaxis, reshaped
-from lilith.ops import elementwise
+from lilith.ops import elementwise, linalg, shape
 from lilith.source import ArgumentError, ShapeError, UnsupportedError
 
 _BOOL = np.dtype(bool)
@@ -253,6 +255,8 @@ def trapezoid(y: Any, x: Any = None, dx: Any = 1.0, axis: Any = -1) -> Value:
     """numpy.trapezoid."""
     v = lift(y)
     place = normalize_axis(axis, v.ndim, "trapezoid")
+    if x is None and lift(dx).ndim == 0 and v.shape[place] > 1:
+        return ufuncs.multiply(_trapezoid_of_even_steps(floating(v), place), dx)
     if x is None:
         step = dx
     else:
@@ -261,8 +265,21 @@ def trapezoid(y: Any, x: Any = None, dx: Any = 1.0, axis: Any = -1) -> Value:
         if points.ndim == 1:
             step = reshaped(step, tuple([step.type.size if i == place else 1 for i in range(v.ndim)]))
     before = (slice(None),) * place
+    if type_of(operand(step)).ndim == 0 and kind(v.dtype) in "fc" and v.shape[place] > 1:
+        # one pass over all samples, then the ends are half too much
+        ends = ufuncs.divide(ufuncs.add(take_item(v, (*before, 0)), take_item(v, (*before, -1))), 2.0)
+        return ufuncs.multiply(ufuncs.subtract(sum_(v, place), ends), step)
     pairs = ufuncs.add(take_item(v, (*before, slice(1, None))), take_item(v, (*before, slice(None, -1))))
-    return sum_(ufuncs.divide(ufuncs.multiply(step, pairs), 2.0), place)
+    return ufuncs.divide(sum_(ufuncs.multiply(step, pairs), place), 2.0)  # halving is exact before and after
+
+
+def _trapezoid_of_even_steps(x: Value, axis: int) -> Value:
+    """x_0 / 2 + x_1 + ... + x_(n-2) + x_(n-1) / 2 along an axis, as a product with the weights."""
+    wide = convert(x, accumulator(x.dtype))
+    half = shape.fill(value=0.5, shape=(1,), dtype=wide.dtype)
+    ones = shape.fill(value=1.0, shape=(x.shape[axis] - 2,), dtype=wide.dtype)
+    weights = shape.concatenate(half, ones, half, axis=0)
+    return convert(linalg.dot_general(wide, weights, contract=((axis,), (0,)), batch=((), ())), x.dtype)
 
 
 @implements(np.polyval)

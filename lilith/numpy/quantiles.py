@@ -253,7 +253,7 @@ def _quantile(
     a: Any, q: Any, axis: Any, method: Any, keepdims: Any, weights: Any, name: str, unit: int, ignore_nan: bool
 ) -> Value:
     x = array(a)
-    if kind(x.dtype) in "cb":
+    if kind(x.dtype) == "c" or (kind(x.dtype) == "b" and method not in _ONE):
         raise DtypeError(f"{name}: takes real numbers, got {x.type}", hint="convert with x.astype(float), or x.real")
     if method not in _PLACES:
         raise ArgumentError(f"{name}: method={method!r}", hint=f"one of {', '.join(_PLACES)}")

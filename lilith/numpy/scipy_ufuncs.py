@@ -105,14 +105,7 @@ def _log_expit(x: Value) -> Value:
 log_expit = define(scipy.special.log_expit, _log_expit)
 
 
-def _logit(x: Value) -> Value:
-    """log(x / (1 - x)); near 1/2 as 2 artanh(2x - 1), which keeps its digits there."""
-    s = x + x - fill_like(x, 1)
-    near = lt(elementwise.abs(s), fill_like(x, 0.4))
-    return select(near, fill_like(x, 2) * elementwise.atanh(s), log(x) - log1p(elementwise.neg(x)))
-
-
-logit = define(scipy.special.logit, _logit)
+logit = define(scipy.special.logit, special.logit)
 
 
 def _times_logarithm(x: Value, y: Value, lowest: float, logarithm: elementwise.Primitive) -> Value:
@@ -130,8 +123,11 @@ def _xlogy(x: Value, y: Value) -> Value:
 
 
 def _entr(x: Value) -> Value:
-    """-x log(x), 0 at 0, -inf below."""
-    return select(lt(x, fill_like(x, 0)), fill_like(x, -np.inf), elementwise.neg(_xlogy(x, x)))
+    """-x log(x), 0 at 0 with slope 0, -inf below."""
+    zero = fill_like(x, 0)
+    outside = select(eq(x, zero), zero, select(lt(x, zero), fill_like(x, -np.inf), x))
+    positive = gt(x, zero)
+    return select(positive, elementwise.neg(x * log(select(positive, x, fill_like(x, 1)))), outside)
 
 
 xlogy = define(scipy.special.xlogy, _xlogy)
@@ -139,19 +135,20 @@ xlog1py = define(scipy.special.xlog1py, lambda x, y: _times_logarithm(x, y, -1.0
 entr = define(scipy.special.entr, _entr)
 
 
-def _rel_entr(x: Value, y: Value) -> Value:
-    """x log(x / y); 0 at x = 0 <= y, else infinite outside of x > 0 and y > 0."""
+def _divergence(x: Value, y: Value, beyond: bool) -> Value:
+    """x log(x / y), with - x + y `beyond` it; its limit at x = 0 <= y, else infinite outside of x > 0 and y > 0."""
     zero = fill_like(x, 0)
     inside = logical_and(gt(x, zero), gt(y, zero))
     u, v = select(inside, x, fill_like(x, 1)), select(inside, y, fill_like(y, 1))
     edge = logical_and(eq(x, zero), elementwise.ge(y, zero))
-    outside = select(edge, zero, fill_like(x, np.inf))
+    outside = select(edge, y if beyond else zero, fill_like(x, np.inf))
     outside = select(elementwise.logical_or(is_nan(x), is_nan(y)), fill_like(x, np.nan), outside)
-    return select(inside, u * log(u / v), outside)
+    value = u * log(u / v)
+    return select(inside, value - u + v if beyond else value, outside)
 
 
-rel_entr = define(scipy.special.rel_entr, _rel_entr)
-kl_div = define(scipy.special.kl_div, lambda x, y: _rel_entr(x, y) - x + y)
+rel_entr = define(scipy.special.rel_entr, lambda x, y: _divergence(x, y, False))
+kl_div = define(scipy.special.kl_div, lambda x, y: _divergence(x, y, True))
 
 # ---- NumPy's own under SciPy's name --------------------------------------------------------------------------------
 

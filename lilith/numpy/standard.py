@@ -2,14 +2,16 @@
 
 from __future__ import annotations
 
-from types import SimpleNamespace
+import functools
+from collections.abc import Callable
 from typing import Any
 
 import numpy as np
 
-from lilith.numpy.core import check_device
+from lilith.numpy.core import check_device, lift, wrap
 from lilith.numpy.inquiries import finfo, iinfo
 from lilith.source import ArgumentError
+from lilith.trace import current_trace
 
 STATIC = (
     "arange bartlett blackman broadcast_shapes diag_indices empty eye fft.fftfreq fft.rfftfreq fromfunction hamming "
@@ -19,34 +21,67 @@ STATIC = (
 """Functions whose arguments are static, or that are made of others: NumPy's own work while a function is traced."""
 
 
-def _frequencies(function: Any) -> Any:
-    def rule(n: int, /, *args: Any, d: Any = 1.0, dtype: Any = None, device: Any = None) -> Any:
-        if len(args) > 1:
-            raise ArgumentError(f"fft.{function.__name__}: takes n and d, got {1 + len(args)} arguments", hint="d=...")
-        check_device(device, f"fft.{function.__name__}")
-        y = function(n, args[0] if args else d)
-        return y if dtype is None else y.astype(dtype)
+class Namespace:
+    """A namespace in which some names are replaced.
 
-    rule.__name__ = function.__name__
-    rule.__doc__ = f"numpy.fft.{function.__name__} with the standard's `dtype`."
-    return rule
+    Arguments:
+        name: of the namespace.
+        origin: the module that has all other names.
+        replaced: the values of names.
+    """
 
-
-class Namespace(SimpleNamespace):
-    """A namespace of NumPy with some functions replaced."""
-
-    def __init__(self, name: str, origin: Any, **replaced: Any):
-        super().__init__(__name__=name, __doc__=origin.__doc__, **replaced)
-        self.__dict__["_origin"] = origin
+    def __init__(self, name: str, origin: Any, replaced: dict[str, Any]):
+        self.__name__ = name
+        self.__doc__ = origin.__doc__
+        self.__dict__.update(replaced)
+        self._origin = origin
 
     def __getattr__(self, name: str) -> Any:
-        return getattr(self.__dict__["_origin"], name)
+        if name.startswith("_") and not name.startswith("__array_"):
+            raise AttributeError(name)
+        return getattr(self._origin, name)
 
     def __dir__(self) -> list[str]:
         return sorted({*dir(self._origin), *self.__dict__} - {"_origin"})
 
     def __repr__(self) -> str:
         return f"<namespace {self.__name__}>"
+
+
+def _traced(function: Callable[..., Any]) -> Callable[..., Any]:
+    """A creation function whose arrays are traced: all arrays of a namespace have one type."""
+
+    @functools.wraps(function)
+    def call(*args: Any, **kwargs: Any) -> Any:
+        current_trace()
+        y = function(*args, **kwargs)
+        return wrap(lift(y)) if isinstance(y, np.ndarray | np.generic) else y
+
+    return call
+
+
+_CREATION = "arange asarray empty eye from_dlpack full linspace ones zeros".split()
+
+
+def traced_namespace(api_version: str | None = None) -> Namespace:
+    """What `x.__array_namespace__()` of a traced array gives: lilith.numpy, with creation functions that give traced
+    arrays, and `special`, which SciPy looks for.
+
+    Raises:
+        ArgumentError: a version of the standard that is not known.
+    """
+    if api_version not in (None, "2021.12", "2022.12", "2023.12", "2024.12"):
+        raise ArgumentError(f"__array_namespace__: api_version={api_version!r}", hint="'2024.12' or earlier")
+    return _namespace()
+
+
+@functools.cache
+def _namespace() -> Namespace:
+    import lilith.numpy
+    import lilith.special
+
+    replaced = {name: _traced(getattr(lilith.numpy, name)) for name in _CREATION}
+    return Namespace("lilith.numpy", lilith.numpy, {**replaced, "special": lilith.special})
 
 
 class Information:
@@ -81,11 +116,7 @@ class Information:
 NAMES: dict[str, Any] = {
     "__array_api_version__": "2024.12",
     "__array_namespace_info__": Information,
-    "fft": Namespace(
-        "lilith.numpy.fft", np.fft, fftfreq=_frequencies(np.fft.fftfreq), rfftfreq=_frequencies(np.fft.rfftfreq)
-    ),
     "finfo": finfo,
     "iinfo": iinfo,
-    "linalg": Namespace("lilith.numpy.linalg", np.linalg),
 }
 """What `lilith.numpy` has under these names, in place of NumPy's."""

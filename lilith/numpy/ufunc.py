@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 from collections.abc import Callable, Sequence
+from inspect import unwrap
 from typing import Any
 
 import numpy as np
@@ -84,7 +85,7 @@ class Ufunc:
         bools: Callable[..., Any] | None = None,
         static: Callable[..., Value | None] | None = None,
     ):
-        self.ufunc = ufunc
+        self.ufunc = ufunc = unwrap(ufunc)  # with SCIPY_ARRAY_API set, SciPy wraps its ufuncs in functions
         self.name = ufunc.__name__
         self.rule = rule
         self.bools = bools or rule

@@ -71,16 +71,25 @@ def _log_weight(a: Value, b: Value, x: Value) -> Value:
     return chosen(large, stirling, a * log(x) + b * _log_complement(x) - betaln(a, b))
 
 
+def _within(a: Value, b: Value, x: Value) -> tuple[Value, Value, Value, Value]:
+    """Where a, b and x are inside of the open domain; and harmless numbers in place of those that are not."""
+    inside = logical_and(compared("gt", x, 0.0), compared("lt", x, 1.0))
+    for c in (a, b):
+        inside = logical_and(inside, logical_and(compared("gt", c, 0.0), compared("lt", c, np.inf)))
+    return inside, chosen(inside, a, 1.0), chosen(inside, b, 1.0), chosen(inside, x, 0.5)
+
+
 def _beta_density_formula(a: Value, b: Value, x: Value) -> Value:
     """At x = 0 and 1 the limits; 0 outside."""
-    inside = logical_and(compared("gt", x, 0.0), compared("lt", x, 1.0))
-    t = chosen(inside, x, 0.5)
-    y = exp(_log_weight(a, b, t) - log(t) - _log_complement(t))
+    inside, p, q, t = _within(a, b, x)
+    y = exp(_log_weight(p, q, t) - log(t) - _log_complement(t))
     left, right = compared("eq", x, 0.0), compared("eq", x, 1.0)
     near, other = chosen(left, a, b), chosen(left, b, a)
     limit = chosen(compared("lt", near, 1.0), np.inf, chosen(compared("eq", near, 1.0), other, 0.0))
     outside = chosen(left, limit, chosen(right, limit, 0.0))
-    valid = logical_and(logical_and(compared("gt", a, 0.0), compared("gt", b, 0.0)), compared("eq", x, x))
+    valid = compared("eq", x, x)
+    for c in (a, b):
+        valid = logical_and(valid, logical_and(compared("gt", c, 0.0), compared("lt", c, np.inf)))
     return chosen(valid, chosen(inside, y, outside), np.nan)
 
 
@@ -175,10 +184,7 @@ def _beta_fraction(a: Linear, b: Linear, x: Value, mask: Value, order: Order) ->
 def _oriented(a0: Value, b0: Value, x0: Value, order: Order) -> tuple[Value, ...]:
     """The value of p⁻¹ ∂ⁱ⁺ʲI / ∂aⁱ∂bʲ where it comes from the fraction at x, minus it where at 1 - x; which; and a, b
     and x with harmless numbers outside of the open domain; where that is."""
-    inside = logical_and(compared("gt", x0, 0.0), compared("lt", x0, 1.0))
-    for c in (a0, b0):
-        inside = logical_and(inside, logical_and(compared("gt", c, 0.0), compared("lt", c, np.inf)))
-    a, b, x = (chosen(inside, v, fallback) for v, fallback in ((a0, 1.0), (b0, 1.0), (x0, 0.5)))
+    inside, a, b, x = _within(a0, b0, x0)
     turned = compared("gt", x, (a + 1) / (a + b + 2))
     p, q = chosen(turned, b, a), chosen(turned, a, b)
     t = chosen(turned, 1 - x, x)

@@ -92,15 +92,21 @@ def _log_weight(a: Value, x: Value) -> Value:
     return chosen(large, stirling, a * log(x) - x - lgamma(small))
 
 
+def _within(a: Value, x: Value) -> tuple[Value, Value, Value]:
+    """Where a and x are inside of the open domain; and harmless numbers in place of those that are not."""
+    inside = logical_and(compared("gt", a, 0.0), logical_and(compared("gt", x, 0.0), compared("lt", x, np.inf)))
+    inside = logical_and(inside, compared("lt", a, np.inf))
+    return inside, chosen(inside, a, 1.0), chosen(inside, x, 1.0)
+
+
 def _gamma_density_formula(a: Value, x: Value) -> Value:
     """At x = 0 the limit; 0 below."""
-    positive = logical_and(compared("gt", x, 0.0), compared("lt", x, np.inf))
-    inside = chosen(positive, x, 1.0)
-    y = exp(_log_weight(a, inside) - log(inside))
+    inside, b, t = _within(a, x)
+    y = exp(_log_weight(b, t) - log(t))
     at_zero = chosen(compared("lt", a, 1.0), np.inf, chosen(compared("eq", a, 1.0), fill_like(a, 1), 0.0))
     outside = chosen(compared("eq", x, 0.0), at_zero, 0.0)
-    valid = logical_and(compared("gt", a, 0.0), compared("eq", x, x))
-    return chosen(valid, chosen(positive, y, outside), np.nan)
+    valid = logical_and(logical_and(compared("gt", a, 0.0), compared("lt", a, np.inf)), compared("eq", x, x))
+    return chosen(valid, chosen(inside, y, outside), np.nan)
 
 
 gamma_density: Primitive = Primitive(
@@ -176,9 +182,7 @@ def _gamma_fraction(a: Value, x: Value, mask: Value, order: int) -> Series:
 def _gamma_regions(a: Value, x: Value) -> tuple[Value, Value, Value, Value, Value]:
     """a and x with harmless numbers outside of the open domain; where that is; where the sum is used, where the
     fraction."""
-    inside = logical_and(compared("gt", a, 0.0), logical_and(compared("gt", x, 0.0), compared("lt", x, np.inf)))
-    inside = logical_and(inside, compared("lt", a, np.inf))
-    a, x = chosen(inside, a, 1.0), chosen(inside, x, 1.0)
+    inside, a, x = _within(a, x)
     by_sum = logical_or(compared("le", x, 1.0), compared("lt", x, a))
     return a, x, inside, by_sum, logical_not(by_sum)
 

@@ -16,7 +16,7 @@ import numpy as np
 from lilith.ir.graph import Value, fill_like
 from lilith.ir.primitive import Deferred, Primitive, per_operand
 from lilith.ir.type import TensorType
-from lilith.ops.elementwise import ANY, INTEGER, NUMBER, add, check_kind, eq, repeat_leading, select
+from lilith.ops.elementwise import ANY, INTEGER, NUMBER, add, check_kind, convert, eq, repeat_leading, select
 from lilith.ops.shape import concatenate, fill, iota, reshape, shifted
 from lilith.ops.slicing import slice
 from lilith.ops.windows import Windows, check_windows, clamped, places_of, window_sizes, windows_shape
@@ -116,15 +116,17 @@ class GatherCotangent(Deferred):
             if 0 not in part.g.shape:
                 listed = part if len(parts) == 1 else part._listed()
                 window = tuple([listed.g.shape[axis] for axis in listed.windows.offset])
-                key = (listed.windows, window, listed.indices.shape[1:], listed.indices.dtype)
-                alike.setdefault(key, []).append(listed)
-        total = _zeros(type)
+                key = (listed.windows, window, listed.indices.shape[1:], listed.indices.dtype, _free_axis(listed))
+                alike.setdefault(key if key[-1] is not None else (part,), []).append(listed)
+        # an element that is taken a thousand times gets a thousand terms, which 16 bits cannot add up
+        narrow = type.dtype.itemsize == 2 and not (len(parts) == 1 and parts[0].unique)
+        dtype = np.dtype(np.float32) if narrow else type.dtype
+        total = _zeros(type.with_dtype(dtype))
         for group in alike.values():
-            joined = _joined(group)
-            total = scatter_add(
-                total, joined.indices, joined.g, windows=joined.windows, sorted=joined.sorted, unique=joined.unique
-            )
-        return total
+            part = _joined(group)
+            g = convert(part.g, dtype=dtype) if narrow else part.g
+            total = scatter_add(total, part.indices, g, windows=part.windows, sorted=part.sorted, unique=part.unique)
+        return convert(total, dtype=type.dtype) if narrow else total
 
     def _listed(self) -> GatherCotangent:
         """The same with one batch axis where the axes of the batch lie side by side."""
@@ -139,13 +141,18 @@ class GatherCotangent(Deferred):
         return GatherCotangent(g, indices, self.windows._replace(offset=offset), self.sorted, self.unique)
 
 
+def _free_axis(part: GatherCotangent) -> int | None:
+    """The first axis of the batch that is no axis of x, along which more windows can be listed."""
+    return next((k for k in range(part.indices.ndim - 1) if k not in part.windows.indices_batch), None)
+
+
 def _joined(group: list[GatherCotangent]) -> GatherCotangent:
-    """Windows of one kind, one after the other along the first axis of the batch that is no axis of x."""
+    """Windows of one kind, one after the other along their free axis."""
     first = group[0]
-    if len(group) == 1:
+    free = _free_axis(first)
+    if len(group) == 1 or free is None:
         return first
     axes = first.windows.batch_axes(first.g.ndim)
-    free = next(axis for axis in range(first.indices.ndim - 1) if axis not in first.windows.indices_batch)
     indices = concatenate(*[part.indices for part in group], axis=free)
     return GatherCotangent(
         concatenate(*[part.g for part in group], axis=axes[free]), indices, first.windows, False, False

@@ -70,6 +70,10 @@ def _dot_general_vjp(
     rows = tuple(range(count, count + len(x_free)))
     columns = tuple(range(count + len(x_free), g.ndim))
     x_cotangent = y_cotangent = None
+    if x is y and contract[0] == contract[1] and batch[0] == batch[1]:
+        # x xᵀ: one product for both operands
+        g = add(g, primitive("transpose")(g, axes=(*stack, *columns, *rows)))
+        wanted = (True, False)
     if wanted[0]:
         product = dot_general(g, y, contract=(columns, y_free), batch=(stack, batch[1]))
         partners = sorted(zip(contract[1], contract[0], strict=True))

@@ -14,24 +14,21 @@ import numpy as np
 from lilith.ir.graph import Value, fill_like
 from lilith.ir.primitive import ZERO, NoGradient, Primitive, per_operand, primitive
 from lilith.ir.type import TensorType
+from lilith.ops.cumulative import cumprod, linear_recurrence
 from lilith.ops.elementwise import (
     BITS,
     NUMBER,
     ORDERED,
     check_kind,
-    convert,
-    div,
-    gt,
-    logical_not,
-    lt,
+    check_same,
     mul,
+    repeat_leading,
     scale,
-    select,
+    scale_cotangent,
 )
 from lilith.ops.shape import (
     broadcast_in_dim,
     check_axes,
-    concatenate,
     fill,
     inverse_order,
     pad,
@@ -84,25 +81,49 @@ def reduction(
 # ---- products without division --------------------------------------------------------------------------------------
 
 
-def exclusive_product(x: Value, axis: int) -> Value:
-    """yᵢ = the product of all xⱼ with j ≠ i along an axis of length n, in O(n) products and O(log n) nodes.
+# With so many numbers beside each other on the axes after it, an axis is walked along faster than it is halved.
+_LONG_ROWS = 64
 
-    The halves a, b of x are multiplied, p = a b; with e the exclusive product of p, the result is (e b, e a).
-    No division: exact with zeros in x, and a polynomial in x to every order.
+
+def exclusive_product(x: Value, axis: int) -> Value:
+    """yᵢ = the product of all xⱼ with j ≠ i along an axis of length n, without a division.
+
+    Exact with zeros in x, and a polynomial in x to every order. Of short rows by halves, in O(n) products and O(log n)
+    nodes; of long rows as the derivative of a cumulative product's last row, two steps through the axis.
     """
+    if x.shape[axis] <= 1:
+        return fill_like(x, 1)
+    if math.prod(x.shape[axis + 1 :]) < _LONG_ROWS:
+        return _product_of_others(x, axis)
+    one, n = fill(value=1, shape=(), dtype=x.dtype), x.shape[axis]
+    before = pad(cumprod(x, axis=axis), one, **_along(x, axis, 1, -1))
+    last = fill(value=1, shape=(*x.shape[:axis], 1, *x.shape[axis + 1 :]), dtype=x.dtype)
+    g = pad(last, fill_like(one, 0), **_along(x, axis, n - 1, 0))
+    return mul(before, linear_recurrence(x, g, axis=axis, reverse=True))
+
+
+def _along(x: Value, axis: int, low: int, high: int) -> dict[str, Axes]:
+    """Parameters that pad x along one axis."""
+    at = {"low": low, "high": high, "interior": 0}
+    return {name: tuple([n if a == axis else 0 for a in range(x.ndim)]) for name, n in at.items()}
+
+
+def _product_of_others(x: Value, axis: int) -> Value:
+    """The halves a, b of x are multiplied, p = a b; with e the exclusive product of p, the result is (e b, e a)."""
     n = x.shape[axis]
-    if n <= 1:
+    if n == 1:
         return fill_like(x, 1)
     half = (n + 1) // 2
+    one = fill(value=1, shape=(), dtype=x.dtype)
     if n % 2:
-        none, one = [0] * x.ndim, [0] * x.ndim
-        one[axis] = 1
-        x = pad(x, fill(value=1, shape=(), dtype=x.dtype), low=tuple(none), high=tuple(one), interior=tuple(none))
+        x = pad(x, one, **_along(x, axis, 0, 1))
     first, second = part(x, axis, 0, half), part(x, axis, half, 2 * half)
-    swapped = concatenate(second, first, axis=axis)
     if half > 1:
-        others = exclusive_product(mul(first, second), axis)
-        swapped = mul(swapped, concatenate(others, others, axis=axis))
+        others = _product_of_others(mul(first, second), axis)
+        first, second = mul(others, first), mul(others, second)
+    # side by side by padding: XLA computes a concatenation of this depth several times more slowly
+    zero = fill_like(one, 0)
+    swapped = pad(second, zero, **_along(x, axis, 0, half)) + pad(first, zero, **_along(x, axis, half, 0))
     return part(swapped, axis, 0, n) if n % 2 else swapped
 
 
@@ -126,19 +147,53 @@ def _reduce_prod_rule(g: Value, y: Value, x: Value, *, axes: Axes) -> Value:
 # ---- sums, products, extrema ----------------------------------------------------------------------------------------
 
 
-def _extremum_rule(beaten: Primitive) -> Callable[..., Value]:
-    """x̄ = ȳ / m where x is one of m extrema: ties share evenly; where one is NaN, all of them do.
+def _extremum_cotangent_type(g: TensorType, y: TensorType, x: TensorType, *, axes: Axes, largest: bool) -> TensorType:
+    check_kind("extremum_cotangent", ORDERED, x)
+    check_axes("extremum_cotangent", x, axes)
+    both = check_same("extremum_cotangent", g, y, x.with_shape(g.shape))
+    if both.shape != tuple([x.shape[axis] for axis in kept_axes(x.ndim, axes)]):
+        raise ShapeError(f"extremum_cotangent: {g} is not {x} without axes {axes}", hint="one number per extremum")
+    return x.strong
 
-    `beaten(x, y)` compares an element with the extremum: `lt` for max. It is one comparison, NaN included.
-    """
 
+def _extremum_cotangent_eval(g: np.ndarray, y: np.ndarray, x: np.ndarray, axes: Axes, largest: bool) -> np.ndarray:
+    g, y = np.expand_dims(g, axes), np.expand_dims(y, axes)
+    chosen = ~(x < y) if largest else ~(x > y)
+    count = np.sum(chosen, axis=axes, keepdims=True)
+    return np.where(chosen, (g / count).astype(x.dtype), x.dtype.type(0))
+
+
+def _extremum_cotangent_rule(h: Value, z: Value, g: Value, y: Value, x: Value, *, axes: Axes, largest: bool) -> Value:
+    """ḡ = the sum of z̄ over the extrema, divided by their number: z is linear in g, which elements share is fixed."""
+    share = extremum_cotangent(fill_like(g, 1), y, x, axes=axes, largest=largest)
+    return reduce_sum(scale_cotangent(share, h), axes=axes)
+
+
+def _extremum_cotangent_batch(
+    batched: tuple[bool, ...], g: Value, y: Value, x: Value, *, axes: Axes, largest: bool
+) -> Value:
+    size = next(v.shape[0] for v, known in zip((g, y, x), batched, strict=True) if known)
+    whole = [v if known else repeat_leading(v, size) for v, known in zip((g, y, x), batched, strict=True)]
+    return extremum_cotangent(*whole, axes=shifted(axes), largest=largest)
+
+
+extremum_cotangent: Primitive = Primitive(
+    "extremum_cotangent",
+    type=_extremum_cotangent_type,
+    eval=_extremum_cotangent_eval,
+    vjp=per_operand(_extremum_cotangent_rule, None, None),
+    batch=_extremum_cotangent_batch,
+    masks=True,
+)
+"""z = g / m at the m elements of x that are its extremum y over the axes, 0 elsewhere: the cotangent of max and min.
+
+Ties share evenly; where one element is NaN, all of them do.
+"""
+
+
+def _extremum_rule(largest: bool) -> Callable[..., Value]:
     def rule(g: Value, y: Value, x: Value, *, axes: Axes) -> Value:
-        if not axes:
-            return g
-        other = beaten(x, _repeat(y, x.shape, axes))
-        count = reduce_sum(convert(logical_not(other), dtype=x.dtype), axes=axes)
-        share = _repeat(div(g, count), x.shape, axes)
-        return select(other, fill_like(share, 0), share)
+        return extremum_cotangent(g, y, x, axes=axes, largest=largest) if axes else g
 
     return rule
 
@@ -151,10 +206,10 @@ reduce_sum = reduction(
 )
 reduce_prod = reduction("reduce_prod", NUMBER, lambda x, axes: np.prod(x, axis=axes, dtype=x.dtype), _reduce_prod_rule)
 reduce_max = reduction(
-    "reduce_max", ORDERED, lambda x, axes: np.max(x, axis=axes), _extremum_rule(lt), empty=False, masks=True
+    "reduce_max", ORDERED, lambda x, axes: np.max(x, axis=axes), _extremum_rule(True), empty=False, masks=True
 )
 reduce_min = reduction(
-    "reduce_min", ORDERED, lambda x, axes: np.min(x, axis=axes), _extremum_rule(gt), empty=False, masks=True
+    "reduce_min", ORDERED, lambda x, axes: np.min(x, axis=axes), _extremum_rule(False), empty=False, masks=True
 )
 reduce_and = reduction("reduce_and", BITS, lambda x, axes: np.bitwise_and.reduce(x, axis=axes), ZERO)
 reduce_or = reduction("reduce_or", BITS, lambda x, axes: np.bitwise_or.reduce(x, axis=axes), ZERO)

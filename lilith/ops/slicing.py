@@ -24,6 +24,10 @@ Axes = tuple[int, ...]
 # An operation costs about as much as this many elements of an addition: below it, fewer and larger operations win.
 _ELEMENTS_PER_OPERATION = 4096
 
+# Up to so many parts that overlap or leave gaps are padded and added: one loop on XLA:CPU, about twice as fast as
+# joining them with zeros, x[1:] - x[:-1] and x[0] + x[-1] for two.
+_FEW = 8
+
 
 class Range(NamedTuple):
     """The elements begin, begin + stride, ... of one axis; `size` of them."""
@@ -154,8 +158,12 @@ def _along_axis(arrays: dict[Range, Value], axis: int, size: int) -> Value:
             residue = r.begin % r.stride
             unit = Range(r.begin // r.stride, r.size, 1)
             strided.setdefault(r.stride, {}).setdefault(residue, {})[unit] = array
-    gaps: dict[int, Value] = {}
-    sums = [_lay_out(contiguous, layer, axis, size, gaps) for layer in _layers(tuple(contiguous))]
+    layers = _layers(tuple(contiguous))
+    if len(contiguous) <= _FEW and sum([r.size for r in contiguous]) != size:
+        sums = [_spread(array, axis, 1, r.begin, size) for r, array in contiguous.items()]
+    else:
+        gaps: dict[int, Value] = {}
+        sums = [_lay_out(contiguous, layer, axis, size, gaps) for layer in layers]
     for stride, by_residue in strided.items():
         classes = {
             residue: _along_axis(units, axis, -(-(size - residue) // stride)) for residue, units in by_residue.items()

@@ -184,8 +184,8 @@ def _normal_quantile(centred: Value, tail: Value) -> Value:
     for i in range(2):
         outer = chosen(by_middle, polynomial(t, middle[i]), polynomial(t, far[i]))
         parts.append(chosen(by_centre, polynomial(t, centre[i]), outer))
-    quotient = parts[0] / parts[1]
-    size = chosen(by_centre, quotient * centred, quotient)
+    # one quotient with one use: XLA makes one loop of it all
+    size = parts[0] * chosen(by_centre, centred, 1.0) / parts[1]
     return chosen(compared("eq", tail, 0.0), np.inf, size)
 
 
@@ -210,6 +210,20 @@ ndtri: Primitive = unary(
     "ndtri", FLOATING, widened(scipy.special.ndtri), lambda g, y, p: scale(g, _SQRT_2PI * exp(0.5 * (y * y)))
 )
 """The quantile Φ⁻¹(p) of the normal distribution."""
+
+# ---- the logit ------------------------------------------------------------------------------------------------------
+
+
+def _logit_formula(x: Value) -> Value:
+    """log(x / (1 - x)); near 1/2 as 2 artanh(s) = 2 s (1 + s²/3 + s⁴/5 + ...), s = 2 x - 1, which keeps its digits."""
+    s = x + x - 1
+    near = compared("lt", abs(s), 0.2)
+    t = chosen(near, s, 0.0)
+    terms = [2 / (2 * k + 1) for k in range(12 if epsilon(x) < 1e-10 else 5)]
+    return chosen(near, t * polynomial(t * t, terms), log(x / (1 - x)))
+
+
+logit: Primitive = unary("logit", FLOATING, widened(scipy.special.logit), lambda g, y, x: scale(g, 1 / (x * (1 - x))))
 
 # ---- the gamma function and its logarithmic derivatives -------------------------------------------------------------
 
@@ -352,6 +366,7 @@ FORMULAS: dict[str, Callable[..., Value]] = {
     "erfcx": _erfcx_formula,
     "erfinv": _erfinv_formula,
     "ndtri": _ndtri_formula,
+    "logit": _logit_formula,
     "betaln": _betaln_formula,
 }
 """How the lowering computes these primitives."""

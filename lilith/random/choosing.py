@@ -7,14 +7,15 @@ from typing import Any
 
 import numpy as np
 
-from lilith.ir.graph import Value, fill_like
+from lilith.ir.graph import Value
 from lilith.numpy.core import convert, full, lift, normalize_axis, shape_argument, static_int
+from lilith.numpy.eager import array_function
 from lilith.numpy.taking import take
-from lilith.ops import cumulative, elementwise, sorting
+from lilith.ops import elementwise, sorting
 from lilith.ops import shape as shapes
-from lilith.random.continuous import open_uniform, standard_uniform
-from lilith.random.discrete import randint
-from lilith.random.keys import Shape, floating_dtype, random_bits, sampler
+from lilith.random.continuous import open_uniform
+from lilith.random.discrete import fallen_into, randint
+from lilith.random.keys import Shape, floating_dtype, random_bits
 from lilith.source import ArgumentError, ShapeError
 from lilith.trace import contains_tracer
 
@@ -41,7 +42,7 @@ def _population(name: str, a: Any, axis: Any) -> tuple[Value | None, int, int]:
     return x, place, x.shape[place]
 
 
-@sampler
+@array_function
 def permutation(key: Any, x: Any, axis: int = 0) -> Value:
     """0 to x - 1 in random order for an int x; the slices of an array along an axis in random order.
 
@@ -54,7 +55,7 @@ def permutation(key: Any, x: Any, axis: int = 0) -> Value:
     return order if array is None else take(array, order, place)
 
 
-@sampler
+@array_function
 def choice(key: Any, a: Any, shape: Any = (), replace: bool = True, p: Any = None, axis: int = 0) -> Value:
     """Elements of an array, or of range(a) for an int a.
 
@@ -116,9 +117,4 @@ def _drawn_by_weight(key: Any, n: int, sizes: Shape, replace: bool, p: Value) ->
     if not replace:
         noise = elementwise.log(elementwise.neg(elementwise.log(open_uniform("choice", key, (n,), dtype))))
         return _first(sorting.argsort(noise - elementwise.log(weights), axis=0), sizes)
-    sums = cumulative.cumsum(weights, axis=0, reverse=False)
-    total = shapes.reshape(shapes.part(sums, 0, n - 1, n), shape=())
-    u = standard_uniform("choice", key, (math.prod(sizes),), dtype)
-    level = u * shapes.broadcast_in_dim(total, shape=u.shape, axes=())
-    found = sorting.searchsorted(sums, level, side="right")
-    return shapes.reshape(elementwise.min(found, fill_like(found, n - 1)), shape=sizes)
+    return fallen_into("choice", key, weights, sizes)

@@ -14,10 +14,11 @@ from lilith.ir.graph import Value, fill_like
 from lilith.ir.type import BFLOAT16
 from lilith.numpy import scipy_ufuncs
 from lilith.numpy.core import adapt, convert, operand
+from lilith.numpy.eager import array_function
 from lilith.numpy.ufuncs import mantissa_bits
 from lilith.ops import elementwise, special
 from lilith.ops.random import one_to_two
-from lilith.random.keys import Shape, floating_dtype, random_bits, sampled_shape, sampler
+from lilith.random.keys import Shape, floating_dtype, random_bits, sampled_shape
 
 _FLOAT32 = np.dtype(np.float32)
 
@@ -55,7 +56,7 @@ def _computed(dtype: np.dtype) -> np.dtype:
     return _FLOAT32 if dtype == np.float16 or dtype == BFLOAT16 else dtype
 
 
-@sampler
+@array_function
 def uniform(key: Any, shape: Any = None, dtype: Any = None, low: Any = 0.0, high: Any = 1.0) -> Value:
     """Uniform on [low, high): low + (high - low) u.
 
@@ -90,7 +91,7 @@ def standard_normal(name: str, key: Any, sizes: Shape, dtype: np.dtype) -> Value
     return special.erfinv(u) * fill_like(u, math.sqrt(2))
 
 
-@sampler
+@array_function
 def normal(key: Any, shape: Any = (), dtype: Any = None) -> Value:
     """Standard normal: √2 erfinv(u), u in (-1, 1). `mean + sigma * normal(key, shape)` is differentiable in both.
 
@@ -111,28 +112,28 @@ def _from_open(name: str, key: Any, shape: Any, dtype: Any) -> tuple[Value, np.d
     return open_uniform(name, key, sampled_shape(name, shape), _computed(wanted)), wanted
 
 
-@sampler
+@array_function
 def exponential(key: Any, shape: Any = (), dtype: Any = None) -> Value:
     """The exponential distribution of mean 1, density exp(-x): -log u. Divide by a rate, or multiply with a mean."""
     u, wanted = _from_open("exponential", key, shape, dtype)
     return convert(elementwise.neg(elementwise.log(u)), wanted)
 
 
-@sampler
+@array_function
 def gumbel(key: Any, shape: Any = (), dtype: Any = None) -> Value:
     """The Gumbel distribution, P(X <= x) = exp(-exp(-x)): -log(-log u)."""
     u, wanted = _from_open("gumbel", key, shape, dtype)
     return convert(elementwise.neg(elementwise.log(elementwise.neg(elementwise.log(u)))), wanted)
 
 
-@sampler
+@array_function
 def logistic(key: Any, shape: Any = (), dtype: Any = None) -> Value:
     """The logistic distribution, P(X <= x) = 1 / (1 + exp(-x)): log(u / (1 - u))."""
     u, wanted = _from_open("logistic", key, shape, dtype)
     return convert(elementwise.log(u) - elementwise.log(fill_like(u, 1) - u), wanted)
 
 
-@sampler
+@array_function
 def laplace(key: Any, shape: Any = (), dtype: Any = None) -> Value:
     """The Laplace distribution, density exp(-|x|) / 2: -sign(u) log(1 - |u|)."""
     wanted = floating_dtype("laplace", dtype)
@@ -141,7 +142,7 @@ def laplace(key: Any, shape: Any = (), dtype: Any = None) -> Value:
     return convert(elementwise.neg(elementwise.sign(u)) * size, wanted)
 
 
-@sampler
+@array_function
 def cauchy(key: Any, shape: Any = (), dtype: Any = None) -> Value:
     """The Cauchy distribution, density 1 / (π (1 + x²)): tan(π u / 2)."""
     wanted = floating_dtype("cauchy", dtype)
@@ -149,7 +150,7 @@ def cauchy(key: Any, shape: Any = (), dtype: Any = None) -> Value:
     return convert(elementwise.tan(u * fill_like(u, math.pi / 2)), wanted)
 
 
-@sampler
+@array_function
 def truncated_normal(key: Any, lower: Any, upper: Any, shape: Any = None, dtype: Any = None) -> Value:
     """Standard normal between lower and upper, differentiable in both: Φ⁻¹(Φ(lower) + u (Φ(upper) - Φ(lower))).
 

@@ -2,12 +2,14 @@
 
 from __future__ import annotations
 
+import math
 from typing import Any
 
 import numpy as np
 
 from lilith.ir.graph import Value, fill_like
 from lilith.ir.type import dtype_name, kind
+from lilith.numpy import reductions, ufuncs
 from lilith.numpy.core import (
     adapt,
     convert,
@@ -19,16 +21,18 @@ from lilith.numpy.core import (
     operand,
     shape_argument,
 )
-from lilith.ops import elementwise, reduction
+from lilith.numpy.eager import array_function
+from lilith.numpy.shaping import moveaxis
+from lilith.ops import cumulative, elementwise, sorting
 from lilith.ops import shape as shapes
-from lilith.random.continuous import open_uniform, standard_uniform
-from lilith.random.keys import UINT64, Shape, floating_dtype, random_bits, sampled_shape, sampler
+from lilith.random.continuous import standard_uniform
+from lilith.random.keys import UINT64, Shape, floating_dtype, random_bits, sampled_shape
 from lilith.source import ArgumentError, DtypeError, ShapeError
 
 _FLOAT32 = np.dtype(np.float32)
 
 
-@sampler
+@array_function
 def bernoulli(key: Any, p: Any = 0.5, shape: Any = None) -> Value:
     """True with probability p, to the resolution of a uniform number of p's dtype (float32 at least).
 
@@ -46,11 +50,11 @@ def bernoulli(key: Any, p: Any = 0.5, shape: Any = None) -> Value:
     return elementwise.lt(standard_uniform("bernoulli", key, sizes, dtype), adapt(operand(p), dtype, sizes))
 
 
-@sampler
+@array_function
 def categorical(key: Any, logits: Any, axis: int = -1, shape: Any = None) -> Value:
     """Indices i with probability exp(logits[i]) / Σ exp(logits) along an axis.
 
-    The largest of logits + Gumbel noise (Gumbel 1954; Yellott 1977).
+    Where a uniform number falls in the cumulated exp(logits): one number per index drawn.
 
     Arguments:
         logits: unnormalised log probabilities; -inf is never drawn while another one is finite.
@@ -59,7 +63,7 @@ def categorical(key: Any, logits: Any, axis: int = -1, shape: Any = None) -> Val
 
     >>> from lilith import random
     >>> random.categorical(random.key(0), np.log([0.2, 0.5, 0.3]), shape=6)
-    array([2, 1, 0, 1, 1, 2])
+    array([1, 1, 2, 1, 1, 1])
     """
     x = lift(logits)
     dtype = floating_dtype("categorical", None, x)
@@ -74,11 +78,23 @@ def categorical(key: Any, logits: Any, axis: int = -1, shape: Any = None) -> Val
         )
     if x.shape[place] == 0:
         raise ShapeError(f"random.categorical: {x.type} has no categories along axis {axis}", hint="at least one")
-    new = len(sizes) - len(rest)
-    whole = (*sizes[:new], *x.shape)
-    u = open_uniform("categorical", key, whole, dtype)
-    noise = elementwise.neg(elementwise.log(elementwise.neg(elementwise.log(u))))
-    return reduction.argmax(expand(convert(x, dtype), whole) + noise, axis=new + place)
+    lines = moveaxis(convert(x, dtype), place, -1)
+    largest = reductions.max(lines, -1, keepdims=True)
+    finite = elementwise.select(elementwise.is_finite(largest), largest, fill_like(largest, 0))
+    weights = elementwise.exp(ufuncs.subtract(lines, finite))
+    return fallen_into("categorical", key, weights, sizes[: len(sizes) - len(rest)])
+
+
+def fallen_into(name: str, key: Any, weights: Value, before: Shape) -> Value:
+    """Indices along the last axis of weights (*rest, k), of shape (*before, *rest): where u times the total falls."""
+    rest, k, dtype = weights.shape[:-1], weights.shape[-1], weights.dtype
+    count = math.prod(before)
+    sums = cumulative.cumsum(weights, axis=weights.ndim - 1, reverse=False)
+    total = shapes.part(sums, sums.ndim - 1, k - 1, k)
+    u = standard_uniform(name, key, (*rest, count), dtype)
+    found = sorting.searchsorted(sums, u * expand(total, u.shape), side="right")
+    found = elementwise.min(found, fill_like(found, k - 1))
+    return shapes.reshape(moveaxis(found, -1, 0), shape=(*before, *rest))
 
 
 def _multiplied_high(x: Value, y: Value) -> tuple[Value, Value]:
@@ -117,7 +133,7 @@ def _wide_scaled_down(r: Value, span: Value) -> Value:
     return upper + convert(elementwise.lt(total, carried), UINT64)
 
 
-@sampler
+@array_function
 def randint(key: Any, low: Any, high: Any, shape: Any = None, dtype: Any = np.int64) -> Value:
     """Integers from low to high - 1, each with the same probability to within 2^-32 of it (2^-64 for wide spans).
 

@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-import functools
 import math
 from collections.abc import Callable
 from typing import Any, TypeVar
@@ -22,12 +21,12 @@ from lilith.numpy.core import (
     shape_argument,
     static_int,
     type_of,
-    wrap,
 )
+from lilith.numpy.eager import array_function
 from lilith.ops import elementwise, shape
 from lilith.ops.random import UINT32, threefry
 from lilith.source import ArgumentError, DtypeError, ShapeError
-from lilith.trace import Trace, contains_tracer, current_trace
+from lilith.trace import contains_tracer
 
 Rule = TypeVar("Rule", bound=Callable[..., Any])
 Shape = tuple[int, ...]
@@ -37,32 +36,6 @@ UINT64 = np.dtype(np.uint64)
 # the upper counter word of each use; bits have the upper word of the element's index there, which is less
 _SPLIT = 0x80000000
 _FOLD_IN = 0xC0000000
-
-
-def sampler(rule: Rule) -> Rule:
-    """Decorator: a rule over Values becomes a function of arrays.
-
-    With a tracer among its arguments it is recorded. Without, it is computed at once, in NumPy, to the same bits.
-    """
-
-    @functools.wraps(rule)
-    def call(*args: Any, **kwargs: Any) -> Any:
-        if contains_tracer([*args, *kwargs.values()]):
-            current_trace()
-            return wrap(rule(*args, **kwargs))
-        with Trace(f"random.{rule.__name__}") as trace:
-            trace.concrete = {}
-            return _plain(trace.concrete, rule(*args, **kwargs))
-
-    return call  # type: ignore[return-value]
-
-
-def _plain(concrete: dict[Value, np.ndarray], y: Any) -> Any:
-    """Results as NumPy arrays that the caller may write to; scalars as NumPy scalars."""
-    if isinstance(y, tuple):
-        return tuple([_plain(concrete, item) for item in y])
-    array = concrete[y]
-    return array[()] if array.ndim == 0 else array if array.flags.writeable else array.copy()
 
 
 def key(seed: Any) -> Any:
@@ -83,7 +56,7 @@ def key(seed: Any) -> Any:
     return np.array([number >> 32, number & 0xFFFFFFFF], UINT32)
 
 
-@sampler
+@array_function
 def _traced_key(seed: Any) -> Value:
     return _stacked(*_halves(_integer("key", "the seed", seed)))
 
@@ -135,7 +108,7 @@ def split_key(name: str, key: Any, n: int) -> list[Value]:
     return [shape.reshape(shape.part(keys, 0, i, i + 1), shape=(2,)) for i in range(n)]
 
 
-@sampler
+@array_function
 def split(key: Any, n: int | Shape = 2) -> Value:
     """n new keys, an array of shape (n, 2), or (*n, 2) for a tuple n: `a, b = split(key)`.
 
@@ -149,7 +122,7 @@ def split(key: Any, n: int | Shape = 2) -> Value:
     return _stacked(*_block(words_of("split", key), full(_SPLIT, sizes, UINT32), lower))
 
 
-@sampler
+@array_function
 def fold_in(key: Any, data: Any) -> Value:
     """A new key for each integer: `fold_in(key, step)` in a loop.
 
@@ -188,7 +161,7 @@ def random_bits(name: str, key: Any, sizes: Shape, width: int) -> Value:
     return elementwise.logical_or(elementwise.shift_left(above, fill_like(above, 32)), convert(second, UINT64))
 
 
-@sampler
+@array_function
 def bits(key: Any, shape: int | Shape = (), dtype: Any = np.uint32) -> Value:
     """Random integers, every bit 0 or 1 with the same probability.
 

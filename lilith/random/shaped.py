@@ -14,6 +14,7 @@ from lilith.ir.graph import Value
 from lilith.ir.type import BFLOAT16
 from lilith.numpy import reductions, ufuncs
 from lilith.numpy.core import adapt, convert, lift, operand, shape_argument
+from lilith.numpy.eager import array_function
 from lilith.ops import control, elementwise
 from lilith.ops import shape as shapes
 from lilith.ops.random import UINT32, random_gamma
@@ -24,7 +25,6 @@ from lilith.random.keys import (
     floating_dtype,
     repeated,
     sampled_shape,
-    sampler,
     split_key,
     words_of,
 )
@@ -49,14 +49,14 @@ def _parameters(name: str, shape: Any, dtype: Any, *parameters: Any) -> tuple[np
     return floating_dtype(name, dtype, *parameters), sampled_shape(name, shape, *parameters)
 
 
-@sampler
+@array_function
 def loggamma(key: Any, a: Any, shape: Any = None, dtype: Any = None) -> Value:
     """The logarithm of `gamma(key, a)`, finite also where that underflows (small a)."""
     wanted, sizes = _parameters("loggamma", shape, dtype, a)
     return convert(_log_gamma("loggamma", key, a, sizes, _inner(wanted)), wanted)
 
 
-@sampler
+@array_function
 def gamma(key: Any, a: Any, shape: Any = None, dtype: Any = None) -> Value:
     """The gamma distribution, density x^(a - 1) exp(-x) / Γ(a). Divide by a rate, or multiply with a scale.
 
@@ -75,7 +75,7 @@ def gamma(key: Any, a: Any, shape: Any = None, dtype: Any = None) -> Value:
     return convert(elementwise.exp(_log_gamma("gamma", key, a, sizes, _inner(wanted))), wanted)
 
 
-@sampler
+@array_function
 def beta(key: Any, a: Any, b: Any, shape: Any = None, dtype: Any = None) -> Value:
     """The beta distribution, density x^(a - 1) (1 - x)^(b - 1) / B(a, b): g / (g + h) of gamma samples; a, b > 0."""
     wanted, sizes = _parameters("beta", shape, dtype, a, b)
@@ -88,7 +88,7 @@ def beta(key: Any, a: Any, b: Any, shape: Any = None, dtype: Any = None) -> Valu
     return convert(elementwise.logistic(g - h), wanted)
 
 
-@sampler
+@array_function
 def dirichlet(key: Any, alpha: Any, shape: Any = None, dtype: Any = None) -> Value:
     """The Dirichlet distribution: gamma samples of shapes alpha over their sum along the last axis.
 
@@ -113,7 +113,7 @@ def dirichlet(key: Any, alpha: Any, shape: Any = None, dtype: Any = None) -> Val
     return convert(ufuncs.divide(terms, reductions.sum(terms, -1, keepdims=True)), wanted)
 
 
-@sampler
+@array_function
 def chisquare(key: Any, df: Any, shape: Any = None, dtype: Any = None) -> Value:
     """The χ² distribution with df degrees of freedom: 2 gamma(df / 2)."""
     wanted, sizes = _parameters("chisquare", shape, dtype, df)
@@ -122,7 +122,7 @@ def chisquare(key: Any, df: Any, shape: Any = None, dtype: Any = None) -> Value:
     return convert(2 * elementwise.exp(_log_gamma("chisquare", key, half, sizes, inner)), wanted)
 
 
-@sampler
+@array_function
 def student_t(key: Any, df: Any, shape: Any = None, dtype: Any = None) -> Value:
     """Student's t distribution with df degrees of freedom: n / √(2 gamma(df / 2) / df), n normal."""
     wanted, sizes = _parameters("student_t", shape, dtype, df)

@@ -48,12 +48,12 @@ def _convolution(e: Emitter, x: Operand, w: Operand, at: Geometry, groups: int =
 # Up to this many groups are convolutions of their own on CPU.
 _SEPARATE = 8
 # Up to this many products are added up elementwise for each element of a depthwise convolution on CPU.
-_PRODUCTS = 64
+_PRODUCTS = 32
 
 
 def _grouped(e: Emitter, x: Operand, w: Operand, at: Geometry, groups: int, batch_groups: int) -> Operand:
-    """A convolution in groups. On CPU XLA's own are slow, with batch groups by a factor of a thousand."""
-    if groups == batch_groups == 1 or e.platform != "cpu":
+    """A convolution in groups. On CPU XLA's own are slow, by a factor of a thousand with most batch groups."""
+    if groups == batch_groups == 1 or e.platform != "cpu" or 1 < batch_groups == w.type.shape[0]:
         return _convolution(e, x, w, at, groups, batch_groups)
     if batch_groups > 1:
         n, *rest = x.type.shape

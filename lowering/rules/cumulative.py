@@ -14,22 +14,13 @@ import numpy as np
 
 from lilith.ir.graph import Node
 from lilith.ir.type import TensorType
-from lowering.emit import RULES, Emitter, Rule, i64_array, tensor_type
+from lowering.emit import RULES, Emitter, Rule, i64_array, while_loop
 from lowering.rules.elementwise import compare
 from lowering.rules.reduction import highest, lowest
 
 _INDEX = TensorType((), np.dtype(np.int64))
 
 # ---- loops ----------------------------------------------------------------------------------------------------------
-
-
-def _captured(e: Emitter, write: Callable[[], Sequence[str]], types: Sequence[TensorType]) -> str:
-    """The operations that `write` emits, and the return of what it gives, as the text of a region's body."""
-    outer, e.lines = e.lines, []
-    results = write()
-    e.several("stablehlo.return", results, types, (), "")
-    body, e.lines = "\n".join(e.lines), outer
-    return body
 
 
 def loop(
@@ -39,24 +30,15 @@ def loop(
     step: Callable[[str, list[str]], Sequence[str]],
 ) -> tuple[str, ...]:
     """The state after `state = step(i, state)` for i = 0, ..., count - 1: one `while`."""
-    types = [_INDEX, *[type for _, type in state]]
-    flag = TensorType((), np.dtype(bool))
-    regions = []
-    for part in ("condition", "body"):
-        names = [e.fresh() for _ in types]
-        i, values = names[0], names[1:]
 
-        def write(part: str = part, i: str = i, values: list[str] = values) -> Sequence[str]:
-            if part == "condition":
-                return (compare(e, "LT", i, e.constant(count, _INDEX), _INDEX),)
-            results = step(i, values)
-            return (e.op("stablehlo.add", (i, e.constant(1, _INDEX)), (_INDEX, _INDEX), _INDEX), *results)
+    def condition(names: list[str]) -> str:
+        return compare(e, "LT", names[0], e.constant(count, _INDEX), _INDEX)
 
-        body = _captured(e, write, (flag,) if part == "condition" else types)
-        arguments = ", ".join(f"{name}: {tensor_type(t)}" for name, t in zip(names, types, strict=True))
-        regions.append(f"{{ ^bb0({arguments}):\n{body} }}")
-    start = (e.constant(0, _INDEX), *[name for name, _ in state])
-    return e.several("stablehlo.while", start, types, types, "", ", ".join(regions))[1:]
+    def body(names: list[str]) -> Sequence[str]:
+        results = step(names[0], names[1:])
+        return (e.op("stablehlo.add", (names[0], e.constant(1, _INDEX)), (_INDEX, _INDEX), _INDEX), *results)
+
+    return while_loop(e, ((e.constant(0, _INDEX), _INDEX), *state), condition, body)[1:]
 
 
 class _Rows:

@@ -11,7 +11,7 @@ from lilith.ir.type import TensorType
 from lilith.ops.windows import Windows, window_sizes
 from lowering.emit import RULES, Emitter, i64_array, tensor_type
 from lowering.rules.elementwise import compare
-from lowering.rules.shape import attributed
+from lowering.rules.shape import attributed, padded
 
 RULES["slice"] = attributed(
     "stablehlo.slice", {"start_indices": "start", "limit_indices": "limit", "strides": "stride"}
@@ -196,3 +196,36 @@ RULES.update(
         "dynamic_update_slice": attributed("stablehlo.dynamic_update_slice", {}),
     }
 )
+
+# Where elements lie so far apart, most of the result is padding.
+_FAR_APART = 16
+
+
+def _pad(e: Emitter, node: Node, operands: list[str]) -> str:
+    """Far apart along one axis, elements are scattered into the padding: XLA:CPU divides at every element of a pad."""
+    low, high, interior = (node.params[name] for name in ("low", "high", "interior"))
+    spread = [axis for axis, gap in enumerate(interior) if gap >= _FAR_APART]
+    others = [axis for axis in range(len(low)) if axis not in spread]
+    if (
+        e.platform != "cpu"
+        or len(spread) != 1
+        or node.operands[0].type.size == 0
+        or any(low[axis] or high[axis] or interior[axis] for axis in others)
+        or min(low[spread[0]], high[spread[0]]) < 0
+    ):
+        return padded(e, node, operands)
+    (axis,), x, result = spread, node.operands[0].type, node.results[0].type
+    places = TensorType((x.shape[axis], 1), np.dtype(np.int64))
+    number = e.op("stablehlo.iota", (), (), places, "iota_dimension = 0 : i64")
+    stride, first = (e.constant(n, places) for n in (interior[axis] + 1, low[axis]))
+    distance = e.op("stablehlo.multiply", (number, stride), (places, places), places)
+    places_name = e.op("stablehlo.add", (distance, first), (places, places), places)
+    filled = e.op(
+        "stablehlo.broadcast_in_dim", (operands[1],), (x.with_shape(()),), result, "broadcast_dimensions = array<i64>"
+    )
+    windows = Windows(offset=tuple(others), collapsed=(axis,), start=(axis,), batch=(), indices_batch=())
+    region = _replacing(e, result)
+    return _scatter_op(e, (filled, places_name, operands[0]), (result, places, x), windows, True, True, region)
+
+
+RULES["pad"] = _pad

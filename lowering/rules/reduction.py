@@ -8,7 +8,7 @@ import numpy as np
 
 from lilith.ir.graph import Node
 from lilith.ir.type import TensorType, kind
-from lowering.emit import RULES, Emitter, Rule, i64_array, tensor_type
+from lowering.emit import RULES, Emitter, Rule, i64_array, tensor_type, while_loop
 from lowering.rules.elementwise import compare
 
 
@@ -117,3 +117,83 @@ RULES.update(
         "argmin": _position("LE", highest),
     }
 )
+
+# ---- cotangents of extrema ------------------------------------------------------------------------------------------
+
+# Below this many elements a count of ties costs less than the question whether there are any.
+_FEW_ELEMENTS = 4096
+_FLAG = TensorType((), np.dtype(bool))
+
+
+def _repeated(e: Emitter, x: str, type: TensorType, whole: TensorType, axes: tuple[int, ...]) -> str:
+    """A reduction's result repeated along the reduced axes."""
+    kept = [axis for axis in range(whole.ndim) if axis not in axes]
+    result = whole.with_dtype(type.dtype)
+    return e.op("stablehlo.broadcast_in_dim", (x,), (type,), result, f"broadcast_dimensions = {i64_array(kept)}")
+
+
+class _Extremum:
+    """The cotangent of one extremum over axes: g is shared by the elements x that are not beaten by the extremum y."""
+
+    def __init__(self, e: Emitter, node: Node, operands: list[str]):
+        self.e, self.axes = e, node.params["axes"]
+        self.g, self.y, self.x = operands
+        self.whole = node.results[0].type
+        self.type = node.operands[0].type.strong
+        self.direction = "LT" if node.params["largest"] else "GT"
+
+    def beaten(self) -> str:
+        """One comparison: False at the extrema; where one element is NaN, False everywhere."""
+        repeated = _repeated(self.e, self.y, self.type, self.whole, self.axes)
+        return compare(self.e, self.direction, self.x, repeated, self.whole)
+
+    def to_all(self, g: str) -> str:
+        """g at the elements that are not beaten, 0 elsewhere."""
+        flags, whole = self.whole.with_dtype(_FLAG.dtype), self.whole
+        repeated = _repeated(self.e, g, self.type, whole, self.axes)
+        operands = (self.beaten(), self.e.constant(0, whole), repeated)
+        return self.e.op("stablehlo.select", operands, (flags, whole, whole), whole)
+
+    def converted(self, x: str, type: TensorType, dtype: np.dtype) -> str:
+        return x if type.dtype == dtype else self.e.op("stablehlo.convert", (x,), (type,), type.with_dtype(dtype))
+
+    def shared(self) -> str:
+        """g / m at the m elements that are not beaten, 0 elsewhere."""
+        e, flags = self.e, self.whole.with_dtype(_FLAG.dtype)
+        # a narrower dtype would not count to the number of elements
+        wide = np.dtype(np.float32) if self.type.dtype.itemsize < 4 else self.type.dtype
+        chosen = e.op("stablehlo.not", (self.beaten(),), (flags,), flags)
+        ones = self.converted(chosen, flags, wide)
+        count, counts = (
+            reduce(e, "stablehlo.add", 0, ones, self.whole.with_dtype(wide), self.axes),
+            self.type.with_dtype(wide),
+        )
+        share = e.op("stablehlo.divide", (self.converted(self.g, self.type, wide), count), (counts, counts), counts)
+        return self.to_all(self.converted(share, counts, self.type.dtype))
+
+    def shared_where_tied(self) -> str:
+        """The same. Every extremum is given all of g first; summed again, that is g unless there are ties (or NaN).
+
+        A CPU sums an array several times faster than it counts what a comparison finds. A loop of one round or none
+        divides: XLA lets it work in place.
+        """
+        e, whole, flags = self.e, self.whole, self.type.with_dtype(_FLAG.dtype)
+        undivided = self.to_all(self.g)
+        total = reduce(e, "stablehlo.add", 0, undivided, whole, self.axes)
+        several = compare(e, "NE", total, self.g, self.type)
+        ties = reduce(e, "stablehlo.or", False, several, flags, tuple(range(flags.ndim)))
+        start = ((ties, _FLAG), (undivided, whole))
+        return while_loop(e, start, lambda now: now[0], lambda _: (e.constant(False, _FLAG), self.shared()))[1]
+
+
+def _extremum_cotangent(e: Emitter, node: Node, operands: list[str]) -> str:
+    """Elementwise operations that follow are one pass with a plain selection; else asking for ties first pays."""
+    if not node.params["axes"]:
+        return operands[0]
+    extremum = _Extremum(e, node, operands)
+    if e.platform == "cpu" and extremum.whole.size >= _FEW_ELEMENTS and e.is_stored(node.results[0]):
+        return extremum.shared_where_tied()
+    return extremum.shared()
+
+
+RULES["extremum_cotangent"] = _extremum_cotangent

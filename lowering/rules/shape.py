@@ -16,6 +16,11 @@ def attributed(name: str, attributes: dict[str, str]) -> Rule:
     return rule
 
 
+padded = attributed(
+    "stablehlo.pad", {"edge_padding_low": "low", "edge_padding_high": "high", "interior_padding": "interior"}
+)
+
+
 def _fill(e: Emitter, node: Node, operands: list[str]) -> str:
     return e.constant(node.params["value"], node.results[0].type)
 
@@ -49,9 +54,6 @@ RULES.update(
         "transpose": attributed("stablehlo.transpose", {"permutation": "axes"}),
         "rev": attributed("stablehlo.reverse", {"dimensions": "axes"}),
         "concatenate": _concatenate,
-        "pad": attributed(
-            "stablehlo.pad",
-            {"edge_padding_low": "low", "edge_padding_high": "high", "interior_padding": "interior"},
-        ),
+        "pad": padded,
     }
 )

@@ -35,25 +35,24 @@ def _as(e: Emitter, x: str, type: TensorType, dtype: np.dtype, how: str = "conve
 def _float_key(e: Emitter, x: str, type: TensorType) -> tuple[str, TensorType]:
     """Signed integers that order as floats do: -0.0 is 0.0, all NaNs are one number, after infinity.
 
-    The bits of a float, read as an integer, order positive floats; those of negative ones have to be reversed.
+    The bits of a float but its sign, read as an integer, order absolute values. Only integers are compared: XLA's
+    comparisons of floats take subnormal numbers for zero.
     """
-    if type.dtype.itemsize == 2:
-        x, type = _as(e, x, type, np.dtype(np.float32))
-    flag = type.with_dtype(np.dtype(bool))
-    zero, nan = e.constant(0.0, type), e.constant(np.nan, type)
-    select = "stablehlo.select"
-    x = e.op(select, (compare(e, "EQ", x, zero, type), zero, x), (flag, type, type), type)
-    x = e.op(select, (compare(e, "NE", x, x, type), nan, x), (flag, type, type), type)
     bits, result = _as(e, x, type, np.dtype(f"i{type.dtype.itemsize}"), "bitcast_convert")
-    reversed_ = _binary(e, "xor", bits, int(np.iinfo(result.dtype).max), result)
+    flag, select, largest = result.with_dtype(np.dtype(bool)), "stablehlo.select", int(np.iinfo(result.dtype).max)
+    size = _binary(e, "and", bits, largest, result)
+    opposite = e.op("stablehlo.negate", (size,), (result,), result)
     negative = compare(e, "LT", bits, e.constant(0, result), result)
-    return e.op(select, (negative, reversed_, bits), (flag, result, result), result), result
+    key = e.op(select, (negative, opposite, bits), (flag, result, result), result)
+    infinity = int(np.array(np.inf, type.dtype).view(result.dtype))
+    nan = compare(e, "GT", size, e.constant(infinity, result), result)
+    return e.op(select, (nan, e.constant(largest, result), key), (flag, result, result), result), result
 
 
 def _key(e: Emitter, x: str, type: TensorType) -> tuple[str, TensorType]:
     """Integers of 32 or 64 bits, signed, that order as x does."""
     if kind(type.dtype) == "f":
-        return _float_key(e, x, type)
+        x, type = _float_key(e, x, type)
     if type.dtype == np.uint64:
         bits, result = _as(e, x, type, _INT64, "bitcast_convert")
         return _binary(e, "xor", bits, int(np.iinfo(_INT64).min), result), result

@@ -11,6 +11,7 @@ from lilith.ir.graph import Builder, Node, Value
 from lilith.ir.type import TensorType
 from lilith.ops import bessel, incomplete_beta, incomplete_gamma, special
 from lilith.ops.expansion import computed_dtype
+from lilith.ops.logarithms import VECTORISED
 from lowering.emit import RULES, Emitter, Rule, tensor_type
 from lowering.rules.elementwise import row
 
@@ -34,6 +35,8 @@ class Writing(Builder):
         return value
 
     def emit(self, primitive: Any, operands: tuple[Value, ...], params: dict[str, Any]) -> Any:
+        if self.e.platform == "cpu" and primitive.name in VECTORISED and operands[0].dtype == np.float64:
+            return VECTORISED[primitive.name](*operands)
         out = super().emit(primitive, operands, params)
         node = self.nodes.pop()
         written = RULES[primitive.name](self.e, node, [self.names[x] for x in operands])

@@ -64,16 +64,19 @@ module @attention {
     %attention_60 = stablehlo.reduce(%attention_58 init: %attention_59) applies stablehlo.add across dimensions = [1] : (tensor<4x4xf64>, tensor<f64>) -> tensor<4xf64>
     %attention_61 = stablehlo.divide %attention_54, %attention_60 : tensor<4xf64>
     %attention_62 = stablehlo.broadcast_in_dim %attention_61, dims = [0] : (tensor<4xf64>) -> tensor<4x4xf64>
-    %attention_63 = stablehlo.constant dense<0.000000e+00> : tensor<4x4xf64>
-    %attention_64 = stablehlo.select %attention_56, %attention_63, %attention_62 : tensor<4x4xi1>, tensor<4x4xf64>
-    %attention_65 = stablehlo.add %attention_51, %attention_64 : tensor<4x4xf64>
-    %attention_66 = stablehlo.select %mask, %attention_65, %attention_63 : tensor<4x4xi1>, tensor<4x4xf64>
-    %attention_67 = stablehlo.constant dense<0.40824829046386307> : tensor<4x4xf64>
-    %attention_68 = stablehlo.multiply %attention_66, %attention_67 : tensor<4x4xf64>
-    %attention_69 = stablehlo.convert %attention_68 : (tensor<4x4xf64>) -> tensor<4x4xf32>
-    %attention_70 = stablehlo.dot_general %attention_69, %attention, contracting_dims = [1] x [1], precision = [HIGHEST, HIGHEST] : (tensor<4x4xf32>, tensor<6x4xf32>) -> tensor<4x6xf32>
-    %attention_71 = stablehlo.dot_general %q, %attention_69, contracting_dims = [0] x [0], precision = [HIGHEST, HIGHEST] : (tensor<4x6xf32>, tensor<4x4xf32>) -> tensor<6x4xf32>
-    %attention_72 = stablehlo.transpose %attention_71, dims = [1, 0] : (tensor<6x4xf32>) -> tensor<4x6xf32>
-    return %attention_24, %attention_70, %attention_72, %attention_32 : tensor<f64>, tensor<4x6xf32>, tensor<4x6xf32>, tensor<4x6xf32>
+    %attention_63 = stablehlo.broadcast_in_dim %attention_7, dims = [0] : (tensor<4xf64>) -> tensor<4x4xf64>
+    %attention_64 = stablehlo.compare LT, %attention_5, %attention_63, FLOAT : (tensor<4x4xf64>, tensor<4x4xf64>) -> tensor<4x4xi1>
+    %attention_65 = stablehlo.constant dense<0.000000e+00> : tensor<4x4xf64>
+    %attention_66 = stablehlo.select %attention_64, %attention_65, %attention_62 : tensor<4x4xi1>, tensor<4x4xf64>
+    %attention_67 = stablehlo.add %attention_51, %attention_66 : tensor<4x4xf64>
+    %attention_68 = stablehlo.constant dense<0.000000e+00> : tensor<4x4xf64>
+    %attention_69 = stablehlo.select %mask, %attention_67, %attention_68 : tensor<4x4xi1>, tensor<4x4xf64>
+    %attention_70 = stablehlo.constant dense<0.40824829046386307> : tensor<4x4xf64>
+    %attention_71 = stablehlo.multiply %attention_69, %attention_70 : tensor<4x4xf64>
+    %attention_72 = stablehlo.convert %attention_71 : (tensor<4x4xf64>) -> tensor<4x4xf32>
+    %attention_73 = stablehlo.dot_general %attention_72, %attention, contracting_dims = [1] x [1], precision = [HIGHEST, HIGHEST] : (tensor<4x4xf32>, tensor<6x4xf32>) -> tensor<4x6xf32>
+    %attention_74 = stablehlo.dot_general %q, %attention_72, contracting_dims = [0] x [0], precision = [HIGHEST, HIGHEST] : (tensor<4x6xf32>, tensor<4x4xf32>) -> tensor<6x4xf32>
+    %attention_75 = stablehlo.transpose %attention_74, dims = [1, 0] : (tensor<6x4xf32>) -> tensor<4x6xf32>
+    return %attention_24, %attention_73, %attention_75, %attention_32 : tensor<f64>, tensor<4x6xf32>, tensor<4x6xf32>, tensor<4x6xf32>
   }
 }

@@ -12,5 +12,5 @@ module @my_loss {
   } loc(#loc)
 } loc(#loc)
 #loc = loc(unknown)
-#loc3 = loc("test_lowering.py":31:0)
+#loc3 = loc("test_lowering.py":32:0)
 #loc4 = loc("my_loss"(#loc3))

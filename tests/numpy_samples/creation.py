@@ -59,4 +59,5 @@ ROWS = [
     row("blackman", lambda x: x * np.blackman(4), M, narrow=False),
     row("hamming", lambda x: x * np.hamming(4), M, narrow=False),
     row("hanning", lambda x: x * np.hanning(4), M, narrow=False),
+    row("kaiser", lambda b: [lilith.numpy.kaiser(5, b), lilith.numpy.kaiser(1, b)], np.array(3.5)),
 ]

@@ -68,4 +68,5 @@ ROWS = [
     row("unpackbits", lambda n: [np.unpackbits(n), np.unpackbits(n, bitorder="little", count=11)], BYTES, smooth=False),
     row("unpackbits", lambda n: np.unpackbits(n[:, None], axis=1, count=-3), BYTES, smooth=False),
     row("unpackbits", lambda n: np.unpackbits(n[None], axis=0, count=10), BYTES, smooth=False),
+    row("i0", lambda x: np.i0(x), M),
 ]

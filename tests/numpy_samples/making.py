@@ -18,6 +18,7 @@ class Row(NamedTuple):
         smooth: whether derivatives are compared with finite differences, those of the second order too.
         narrow: whether the values hold in float32 and bfloat16, up to rounding. They do not where a function is
             discontinuous, or where NumPy has no such dtype.
+        bfloat16: the same for bfloat16 alone.
         float32: the tolerance in float32, relative to the largest number of the result.
         compiled: whether XLA gives the values too (not where the rows only ask for shapes or static answers).
     """
@@ -27,6 +28,7 @@ class Row(NamedTuple):
     arrays: tuple[np.ndarray, ...]
     smooth: bool
     narrow: bool
+    bfloat16: bool
     float32: float
     compiled: bool
 
@@ -37,8 +39,11 @@ def row(
     *arrays: Any,
     smooth: bool = True,
     narrow: bool = True,
+    bfloat16: bool = True,
     float32: float = 1e-4,
     compiled: bool = True,
 ) -> Row:
     """A row of the table."""
-    return Row(name, function, tuple(np.asarray(x) for x in arrays), smooth, narrow, float32, compiled)
+    return Row(
+        name, function, tuple(np.asarray(x) for x in arrays), smooth, narrow, narrow and bfloat16, float32, compiled
+    )
