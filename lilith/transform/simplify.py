@@ -252,7 +252,12 @@ def _pad(s: _Simplifier, node: Node, operands: tuple[Value, ...]) -> Value | Non
 
 
 def _reduce_sum(s: _Simplifier, node: Node, operands: tuple[Value, ...]) -> Value | None:
-    return operands[0] if not node.params["axes"] else None
+    """Nothing to do over no axes; what was shared among extrema is whole again when their shares are summed."""
+    axes = node.params["axes"]
+    shared = s.made_by(operands[0], "extremum_cotangent")
+    if shared is not None and sorted(shared.params["axes"]) == sorted(axes):
+        return shared.operands[0]
+    return operands[0] if not axes else None
 
 
 IDENTITIES: dict[str, _Rule] = {
