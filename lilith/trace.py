@@ -7,7 +7,7 @@ from typing import Any, NamedTuple, NoReturn
 
 import numpy as np
 
-from lilith import tree
+from lilith import ndarray, tree  # noqa: F401  ndarray: gives Tracer its methods
 from lilith.guards import Decisions, Guard, Knowledge, Unknown, decide
 from lilith.ir.graph import Builder, Graph, Literal, Value, current
 from lilith.ir.primitive import primitive

@@ -280,7 +280,7 @@ class Tracer:
     def __array_ufunc__(self, ufunc: Any, method: str, *inputs: Any, **kwargs: Any) -> Any:
         out = kwargs.pop("out", None)
         if out is not None:
-            _refuse_out(ufunc.__name__, out)
+            refuse_out(ufunc.__name__, out)
         if method == "__call__":
             return call_rule(UFUNCS.get(ufunc), ufunc, inputs, kwargs)
         if method == "outer":
@@ -301,7 +301,7 @@ class Tracer:
     def __array_function__(self, function: Any, types: Any, args: tuple, kwargs: dict[str, Any]) -> Any:
         out = kwargs.get("out")
         if out is not None:
-            _refuse_out(function.__name__, out)
+            refuse_out(function.__name__, out)
         return call_rule(FUNCTIONS.get(function), function, args, kwargs)
 
     # ---- indexing and attributes; operators and methods follow the class
@@ -374,7 +374,7 @@ class Tracer:
 _ORDINARY = frozenset({Tracer, int, float, complex, bool, np.ndarray, np.float64, np.float32, np.int64})
 
 
-def _refuse_out(name: str, out: Any) -> NoReturn:
+def refuse_out(name: str, out: Any) -> NoReturn:
     raise TraceError(
         f"np.{name}(..., out={describe_types(*(out if isinstance(out, tuple) else (out,)))}): a traced result "
         "cannot be written into an existing array",
@@ -450,73 +450,4 @@ def _inplace(symbol: str, forward: Callable[..., Any]) -> Callable[..., Any]:
     return operator
 
 
-def _methods() -> None:
-    """Attach ndarray's methods that are functions of NumPy's main namespace."""
-
-    def method(function: Any) -> Callable[..., Any]:
-        def call(self: Tracer, *args: Any, **kwargs: Any) -> Any:
-            if kwargs.get("out") is not None:
-                _refuse_out(function.__name__, kwargs["out"])
-            return call_rule(FUNCTIONS.get(function), function, (self, *args), kwargs)
-
-        call.__name__ = function.__name__
-        call.__doc__ = f"numpy.{function.__name__} of this array."
-        return call
-
-    for name in (
-        "all any argmax argmin argpartition argsort choose clip cumprod cumsum diagonal dot max mean min "
-        "nonzero partition prod put ravel repeat round searchsorted squeeze std sum swapaxes take trace var"
-    ).split():
-        setattr(Tracer, name, method(getattr(np, name)))
-
-
 _operators()
-_methods()
-
-
-def _variadic(self: Tracer, args: tuple) -> Any:
-    return args[0] if len(args) == 1 and not isinstance(args[0], (int, np.integer)) else args
-
-
-def _reshape(self: Tracer, *shape: Any, order: str = "C", copy: bool | None = None) -> Tracer:
-    """numpy.reshape; the shape as one tuple or as several ints."""
-    return FUNCTIONS[np.reshape](self, _variadic(self, shape), order=order)
-
-
-def _transpose(self: Tracer, *axes: Any) -> Tracer:
-    """numpy.transpose; the axes as one tuple or as several ints."""
-    return FUNCTIONS[np.transpose](self, _variadic(self, axes) if axes else None)
-
-
-def _astype(self: Tracer, dtype: Any, order: str = "K", casting: Any = "unsafe", subok: bool = True, copy: bool = True):
-    """A copy of another dtype."""
-    if not np.can_cast(self.dtype, dtype, casting):
-        raise DtypeError(
-            f"astype: {self.value.type} to {np.dtype(dtype)} is no {casting!r} cast", hint="casting='unsafe'"
-        )
-    return FUNCTIONS[np.astype](self, dtype)
-
-
-def _conjugate(self: Tracer) -> Tracer:
-    """numpy.conjugate of this array."""
-    return UFUNCS[np.conjugate](self)
-
-
-def _copy(self: Tracer, order: str = "C") -> Tracer:
-    """This array itself: traced arrays do not change."""
-    return self
-
-
-def _compress(self: Tracer, condition: Any, axis: Any = None) -> Tracer:
-    """numpy.compress of this array with a known mask."""
-    return call_rule(FUNCTIONS.get(np.compress), np.compress, (condition, self, axis), {})
-
-
-def _flatten(self: Tracer, order: str = "C") -> Tracer:
-    """numpy.ravel of this array."""
-    return FUNCTIONS[np.ravel](self, order=order)
-
-
-Tracer.reshape, Tracer.transpose, Tracer.astype = _reshape, _transpose, _astype  # type: ignore[attr-defined]
-Tracer.conj, Tracer.conjugate = _conjugate, _conjugate  # type: ignore[attr-defined]
-Tracer.copy, Tracer.flatten, Tracer.compress = _copy, _flatten, _compress  # type: ignore[attr-defined]

@@ -110,7 +110,35 @@ def _dot_general(node: Node) -> int:
     return 2 * node.results[0].type.size * contracted
 
 
+def _factorization(factor: float) -> Callable[[Node], int]:
+    """A factor times m n min(m, n), for each matrix: Golub and Van Loan, Matrix Computations, 4th ed. 2013."""
+
+    def rule(node: Node) -> int:
+        x = node.operands[0]
+        return int(factor * x.type.size * min(x.shape[-2:]))
+
+    return rule
+
+
+def _substitutions(count: int) -> Callable[[Node], int]:
+    """A product and a sum per right side and per element of each triangle."""
+
+    def rule(node: Node) -> int:
+        a, b = node.operands[:2]
+        return count * a.shape[-1] * b.type.size
+
+    return rule
+
+
 _RULES: dict[str, Callable[[Node], int]] = {
     "dot_general": _dot_general,
+    "cholesky": _factorization(1 / 3),
+    "lu": _factorization(2 / 3),
+    "qr": _factorization(8 / 3),
+    "eigh": _factorization(9),
+    "svd": _factorization(21),
+    "eig": _factorization(25),
+    "triangular_solve": _substitutions(1),
+    "solve": _substitutions(2),
     **{name: _operand for name in ("reduce_sum", "reduce_prod", "reduce_max", "reduce_min", "cumsum")},
 }

@@ -118,6 +118,7 @@ class Emitter:
         self._count = 0
         self._references: dict[tuple[int, int], str] = {}
         self._locations: dict[str, int] = {}
+        self._passed_on: set[Value] | None = None
 
     def fresh(self) -> str:
         """A new SSA name."""
@@ -189,10 +190,11 @@ class Emitter:
 
     def body(self, graph: Graph, operands: Sequence[str]) -> list[str]:
         """Write a graph's operations for operands of these names; returns the names of its outputs."""
-        outer, self.graph = self.graph, expand(graph)
+        outer, passed_on = self.graph, self._passed_on
+        self.graph, self._passed_on = expand(graph), None
         names = dict(zip(graph.inputs, operands, strict=True))
         results = self.write(self.graph.nodes, names, self.graph.outputs, located=True)
-        self.graph = outer
+        self.graph, self._passed_on = outer, passed_on
         return results
 
     def region(
@@ -211,7 +213,10 @@ class Emitter:
     def is_stored(self, value: Value) -> bool:
         """Whether a value goes to memory in any case: it is an output or an operand of a matrix product, and of nothing
         that could be computed in one pass with it."""
-        return all(node.primitive.name == "dot_general" for node in self.graph.nodes if value in node.operands)
+        if self._passed_on is None:
+            users = (node for node in self.graph.nodes if node.primitive.name != "dot_general")
+            self._passed_on = {x for node in users for x in node.operands}
+        return value not in self._passed_on
 
     def locate(self, source: Source | None) -> None:
         """Book the operations that follow on a line of the user's."""

@@ -14,7 +14,7 @@ FILES = sorted(p for package in ("lilith", "lowering") for p in (ROOT / package)
 LEVELS = [
     {"lilith.ir"},
     {"lilith.source", "lilith.config", "lilith.remedies"},
-    {"lilith.tracer", "lilith.tree", "lilith.guards"},
+    {"lilith.tracer", "lilith.ndarray", "lilith.tree", "lilith.guards"},
     {"lilith.trace", "lilith.captures", "lilith.randomness"},
     {"lilith.ops"},
     {"lilith.transform"},

@@ -145,6 +145,8 @@ def test_cost_is_counted_per_primitive_beside_xlas():
     cost = lowered.cost()
     assert cost.primitives["dot_general"].flops == 2 * 5 * 7 * 3 and cost.primitives["tanh"].flops == 15
     assert cost.primitives["reduce_sum"] == (1, 15, 15 * 8 + 8) and not cost.xla
+    solved = lilith.lower(lambda a: np.linalg.solve(a, np.ones(6)), np.eye(6)).cost().primitives
+    assert solved["lu"].flops == 2 * 6**3 // 3 and solved["solve"].flops == 2 * 6 * 6
     compiled = lowered.compile().cost()
     assert compiled.primitives == cost.primitives and compiled.xla["flops"] > 0
     assert "all, by XLA" in str(compiled) and "all, by the graph" in str(cost)

@@ -286,7 +286,10 @@ def _qr_vjp(g: Any, y: Any, a: Value, *, wanted: tuple[bool, ...], full: bool) -
         None if q_bar is None else neg(product(adjoint(q), q_bar)),
     )
     strict = upper_part(c, 1)
-    c = add(add(strict, adjoint(strict)), diagonal_matrix(as_dtype(_real(diagonal(c)), c.dtype)))
+    if c.dtype.kind == "c":
+        c = add(add(strict, adjoint(strict)), diagonal_matrix(as_dtype(real(diagonal(c)), c.dtype)))
+    else:
+        c = add(upper_part(c), transposed(strict))
     a_bar = primitive("triangular_solve")(
         conj(r), _total(q_bar, product(q, c)), left_side=False, lower=False, transpose=True, unit_diagonal=False
     )
@@ -300,10 +303,6 @@ def _split(x: Value, k: int) -> tuple[Value, Value]:
     """The first k columns, and the others."""
     axis = x.ndim - 1
     return part(x, axis, 0, k), part(x, axis, k, x.shape[axis])
-
-
-def _real(x: Value) -> Value:
-    return real(x) if x.dtype.kind == "c" else x
 
 
 # (Q, R) by Householder reflections, so that R's diagonal is real; `full`: Q is square also where A is tall.

@@ -160,12 +160,15 @@ def identity(x: Value) -> Value:
 
 
 def diagonal(x: Value) -> Value:
-    """The diagonals of matrices, of length min(m, n)."""
-    m, n = x.shape[-2:]
-    if m != n:
-        k = min(m, n)
-        x = primitive("slice")(x, start=(0,) * x.ndim, limit=(*x.shape[:-2], k, k), stride=(1,) * x.ndim)
-    return primitive("reduce_sum")(select(on_diagonal(x), x, fill_like(x, 0)), axes=(x.ndim - 1,))
+    """The diagonals of matrices, of length min(m, n): every (n + 1)th element of all m n in a row."""
+    *lead, m, n = x.shape
+    k = min(m, n)
+    if not k:
+        return primitive("fill")(value=0, shape=(*lead, 0), dtype=x.dtype)
+    flat = primitive("reshape")(x, shape=(*lead, m * n))
+    zeros, ones = (0,) * len(lead), (1,) * len(lead)
+    limit = (*lead, (k - 1) * (n + 1) + 1)
+    return primitive("slice")(flat, start=(*zeros, 0), limit=limit, stride=(*ones, n + 1))
 
 
 def rows(d: Value, n: int) -> Value:

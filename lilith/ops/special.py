@@ -215,12 +215,9 @@ ndtri: Primitive = unary(
 
 
 def _logit_formula(x: Value) -> Value:
-    """log(x / (1 - x)); near 1/2 as 2 artanh(s) = 2 s (1 + s²/3 + s⁴/5 + ...), s = 2 x - 1, which keeps its digits."""
+    """log(x / (1 - x)) as ± log(1 + |2 x - 1| / min(x, 1 - x)): digits are lost nowhere, nor near 1/2."""
     s = x + x - 1
-    near = compared("lt", abs(s), 0.2)
-    t = chosen(near, s, 0.0)
-    terms = [2 / (2 * k + 1) for k in range(12 if epsilon(x) < 1e-10 else 5)]
-    return chosen(near, t * polynomial(t * t, terms), log(x / (1 - x)))
+    return sign(s) * log1p(abs(s) / min(x, 1 - x))
 
 
 logit: Primitive = unary("logit", FLOATING, widened(scipy.special.logit), lambda g, y, x: scale(g, 1 / (x * (1 - x))))

@@ -288,11 +288,15 @@ def _pad(s: _Simplifier, node: Node, operands: tuple[Value, ...]) -> Value | Non
 
 
 def _reduce_sum(s: _Simplifier, node: Node, operands: tuple[Value, ...]) -> Value | None:
-    """A sum of a transposed array is a transposed sum; a sum of products is one product, contracted over the sum."""
+    """A sum of a transposed array is a transposed sum; a sum of products is one product, contracted over the sum; what
+    was shared among extrema is whole again when their shares are summed."""
     (x,) = operands
     axes = node.params["axes"]
     if not axes:
         return x
+    shared = s.made_by(x, "extremum_cotangent")
+    if shared is not None and sorted(shared.params["axes"]) == sorted(axes):
+        return shared.operands[0]
     moved = s.made_by(x, "transpose")
     if moved is not None:
         order = moved.params["axes"]

@@ -155,7 +155,7 @@ class _Blocks:
     def __init__(self, e: Emitter, type: TensorType, reverse: bool):
         self.e, self.whole, self.reverse = e, type, reverse
         n, lines = type.shape
-        self.size = max(_BLOCK, round(n**0.4))  # measured: so that blocks cost about what the recursion over them does
+        self.size = math.isqrt(n)  # as many steps within blocks as from block to block
         self.count = -(-n // self.size)
         self.type = type.with_shape((self.size, self.count, lines))
         self.rows = _Rows(e, 1, self.size, self.count * lines, type.dtype)
@@ -227,7 +227,9 @@ def _sizes(type: TensorType, axis: int) -> tuple[int, int, int]:
 
 # So many numbers side by side pay for a step of a loop.
 _MANY_LINES = 64
-# On XLA:CPU blocks beat one window where there are several lines (1.2 to 5 times for 100 lines of 1000).
+# So few steps cost no more than blocks do.
+_FEW_STEPS = 400
+# Blocks beat one window where there are several lines (1.2 to 5 times for 100 lines of 1000).
 _BLOCK = 8
 _ONE_WINDOW = 64
 
@@ -292,7 +294,7 @@ def _of_lines(o: _Operation, x: str, type: TensorType, reverse: bool) -> str:
     e, (n, lines) = o.e, type.shape
     if n <= 1:
         return x
-    if lines >= _MANY_LINES or n <= _ONE_WINDOW:
+    if lines >= _MANY_LINES or n <= _FEW_STEPS:
         rows = _Rows(e, 1, n, lines, type.dtype)
         return reshape(e, _in_steps(o, rows, rows.reshaped(x, type), reverse), rows.whole, type.shape)[0]
     blocks = _Blocks(e, type, reverse)
@@ -357,7 +359,7 @@ def _recurrence_of_lines(e: Emitter, a: str, b: str, type: TensorType, reverse: 
     n, lines = type.shape
     if n <= 1:
         return b
-    if lines >= _MANY_LINES or n <= _ONE_WINDOW:
+    if lines >= _MANY_LINES or n <= _FEW_STEPS:
         rows = _Rows(e, 1, n, lines, type.dtype)
         y = _recurrence_in_steps(rows, rows.reshaped(a, type), rows.reshaped(b, type), reverse, offset)
         return reshape(e, y, rows.whole, type.shape)[0]

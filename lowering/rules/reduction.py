@@ -105,12 +105,29 @@ def _position(direction: str, initial: Any) -> Rule:
     return rule
 
 
+def _extremum(name: str, initial: Any) -> Rule:
+    """The rule of max and min. NaN where there is one: XLA:CPU's fast kernels (jaxlib 0.10.2) leave NaN out of them."""
+    plain = _reduction(name, initial)
+
+    def rule(e: Emitter, node: Node, operands: list[str]) -> str:
+        y, type, result = plain(e, node, operands), node.operands[0].type, node.results[0].type
+        if e.platform != "cpu" or kind(type.dtype) != "f" or not node.params["axes"]:
+            return y
+        flags = type.with_dtype(np.dtype(bool))
+        not_a_number = compare(e, "NE", operands[0], operands[0], type)
+        found = reduce(e, "stablehlo.or", False, not_a_number, flags, node.params["axes"])
+        operands = [found, e.constant(np.nan, result), y]
+        return e.op("stablehlo.select", operands, (result.with_dtype(flags.dtype), result, result), result)
+
+    return rule
+
+
 RULES.update(
     {
         "reduce_sum": _reduction("stablehlo.add", 0),
         "reduce_prod": _reduction("stablehlo.multiply", 1),
-        "reduce_max": _reduction("stablehlo.maximum", lowest),
-        "reduce_min": _reduction("stablehlo.minimum", highest),
+        "reduce_max": _extremum("stablehlo.maximum", lowest),
+        "reduce_min": _extremum("stablehlo.minimum", highest),
         "reduce_and": _reduction("stablehlo.and", _all_bits),
         "reduce_or": _reduction("stablehlo.or", 0),
         "argmax": _position("GE", lowest),

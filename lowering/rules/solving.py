@@ -12,8 +12,9 @@ from lilith.ir.type import TensorType, real_dtype
 from lilith.ops import elementwise
 from lilith.ops.factorization import INDEX, row_order
 from lilith.ops.linalg import adjoint, as_dtype, columns, diagonal, identity, product, rows
+from lilith.ops.linalg import transposed as transpose_of
 from lilith.ops.shape import broadcast_in_dim
-from lilith.ops.solving import adjugate_by_singular_values, adjugate_derivative_by_singular_values, det, solve
+from lilith.ops.solving import adjugate_by_singular_values, adjugate_derivative_by_singular_values
 from lowering.calls import composed, lapack, letter, library_call, nan_unless, region, transposed
 from lowering.emit import RULES, Emitter, i64_array, tensor_type
 
@@ -115,10 +116,36 @@ def _rows_put(e: Emitter, x: str, t: TensorType, order: str, order_type: TensorT
     )
 
 
+def _pivots(packed: Value) -> Value:
+    """U's diagonal. LAPACK's results lie by columns, in which the transpose is the matrix by rows."""
+    return diagonal(transpose_of(packed))
+
+
 def _regular(packed: Value) -> Value:
     """Whether U's diagonal has no zero, for each matrix."""
-    d = diagonal(packed)
+    d = _pivots(packed)
     return primitive("reduce_and")(elementwise.ne(d, fill_like(d, 0)), axes=(d.ndim - 1,))
+
+
+def _solution(
+    e: Emitter, packed: str, b: str, order: str, types: tuple[TensorType, ...], regular: str | None, transpose: bool
+) -> str:
+    """The solution from the factors, of the types of (packed, b, order); NaN for matrices that are not `regular`.
+
+    NaN goes into the right side and not into the result: the check then lies on the way to the solution. Beside it,
+    XLA:CPU would give it to another thread, for more time than a small solution takes.
+    """
+    a_type, t, order_type = types
+    lower = {"left_side": True, "lower": True, "unit_diagonal": True, "by_columns": True, "transpose": transpose}
+    upper = lower | {"lower": False, "unit_diagonal": False}
+    if not transpose:
+        b = _rows_taken(e, b, t, order, order_type)
+    if regular is not None:
+        b = nan_unless(e, regular, b, t, t.ndim - 2)
+    first, second = (upper, lower) if transpose else (lower, upper)
+    x = _triangular(e, packed, a_type, b, t, **first)
+    x = _triangular(e, packed, a_type, x, t, **second)
+    return _rows_put(e, x, t, order, order_type) if transpose else x
 
 
 def _solve(e: Emitter, node: Node, operands: list[str]) -> str:
@@ -126,18 +153,7 @@ def _solve(e: Emitter, node: Node, operands: list[str]) -> str:
     if t.size == 0:
         return b
     regular = composed(e, _regular, (packed,), (a_type,))
-    lower = {"left_side": True, "lower": True, "unit_diagonal": True, "by_columns": True}
-    upper = lower | {"lower": False, "unit_diagonal": False}
-    # NaN in the right side and not in the result: the check then lies on the way to the solution. Beside it, XLA:CPU
-    # would give it to another thread, for more time than a small solution takes.
-    if node.params["transpose"]:
-        b = nan_unless(e, regular, b, t, t.ndim - 2)
-        x = _triangular(e, packed, a_type, b, t, transpose=True, **upper)
-        x = _triangular(e, packed, a_type, x, t, transpose=True, **lower)
-        return _rows_put(e, x, t, order, order_type)
-    x = nan_unless(e, regular, _rows_taken(e, b, t, order, order_type), t, t.ndim - 2)
-    x = _triangular(e, packed, a_type, x, t, transpose=False, **lower)
-    return _triangular(e, packed, a_type, x, t, transpose=False, **upper)
+    return _solution(e, packed, b, order, (a_type, t, order_type), regular, node.params["transpose"])
 
 
 # ---- determinants ---------------------------------------------------------------------------------------------------
@@ -155,12 +171,12 @@ def _parity(pivots: Value, dtype: np.dtype) -> Value:
 
 
 def _determinant(packed: Value, pivots: Value) -> Value:
-    d = diagonal(packed)
+    d = _pivots(packed)
     return elementwise.mul(primitive("reduce_prod")(d, axes=(d.ndim - 1,)), _parity(pivots, d.dtype))
 
 
 def _sign_and_logarithm(packed: Value, pivots: Value) -> tuple[Value, Value]:
-    d = diagonal(packed)
+    d = _pivots(packed)
     axes = (d.ndim - 1,)
     sign = primitive("reduce_prod")(elementwise.sign(d), axes=axes)
     logarithm = primitive("reduce_sum")(elementwise.log(elementwise.abs(d)), axes=axes)
@@ -179,7 +195,7 @@ def _slogdet(e: Emitter, node: Node, operands: list[str]) -> Any:
 
 def _well_conditioned(packed: Value) -> Value:
     """Whether no pivot of any matrix is negligible beside the largest one of its matrix."""
-    size = elementwise.abs(diagonal(packed))
+    size = elementwise.abs(_pivots(packed))
     axis = size.ndim - 1
     largest = primitive("reduce_max")(size, axes=(axis,))
     limit = elementwise.mul(largest, fill_like(largest, float(np.finfo(real_dtype(packed.dtype)).eps)))
@@ -187,21 +203,26 @@ def _well_conditioned(packed: Value) -> Value:
     return primitive("reduce_and")(good, axes=tuple(range(size.ndim)))
 
 
-def _adjugate_by_inverse(a: Value, packed: Value, pivots: Value) -> Value:
-    scalar, order = det(a, packed, pivots), row_order(pivots, size=a.shape[-1])
-    spread = broadcast_in_dim(scalar, shape=a.shape, axes=tuple(range(scalar.ndim)))
-    return solve(a, elementwise.mul(spread, identity(a)), packed, order, transpose=False)
+def _scaled_identity(a: Value, scalar: Value) -> Value:
+    return elementwise.mul(broadcast_in_dim(scalar, shape=a.shape, axes=tuple(range(scalar.ndim))), identity(a))
 
 
 def _adjugate(e: Emitter, node: Node, operands: list[str]) -> str:
-    """det(A) A⁻¹ where A is far from singular, else by singular values, which takes longer: a branch at run time."""
-    types = [x.type for x in node.operands]
-    t = types[0]
+    """A⁻¹ det(A) where A is far from singular, else by singular values, which takes longer: a branch at run time."""
+    (t, _, pivot), (a, packed, pivots) = [x.type for x in node.operands], operands
     if t.size == 0:
-        return operands[0]
-    good = composed(e, _well_conditioned, operands[1:2], types[1:2])
-    inverse = region(e, lambda: (composed(e, _adjugate_by_inverse, operands, types),), (t,))
-    values = region(e, lambda: (composed(e, adjugate_by_singular_values, operands[:1], types[:1]),), (t,))
+        return a
+    order_type, scalar_type = pivot, TensorType(t.shape[:-2], t.dtype)
+    good = composed(e, _well_conditioned, (packed,), (t,))
+    scalar = composed(e, _determinant, (packed, pivots), (t, pivot))
+
+    def by_inverse() -> tuple[str]:
+        right = composed(e, _scaled_identity, (a, scalar), (t, scalar_type))
+        order = composed(e, lambda p: row_order(p, size=t.shape[-1]), (pivots,), (pivot,))
+        return (_solution(e, packed, right, order, (t, t, order_type), None, False),)
+
+    inverse = region(e, by_inverse, (t,))
+    values = region(e, lambda: (composed(e, adjugate_by_singular_values, (a,), (t,)),), (t,))
     (adj,) = e.several("stablehlo.if", (good,), (TensorType((), np.dtype(bool)),), (t,), "", f"{inverse}, {values}")
     return adj
 

@@ -21,11 +21,13 @@ class Writing(Builder):
 
     Attributes:
         names: the name of each Value in the module.
+        replaced: what is computed by formulas in place of these primitives of float64.
     """
 
-    def __init__(self, e: Emitter):
+    def __init__(self, e: Emitter, replaced: dict[str, Callable[..., Value]]):
         super().__init__()
         self.e = e
+        self.replaced = replaced if e.platform == "cpu" else {}
         self.names: dict[Value, str] = {}
 
     def given(self, name: str, type: TensorType) -> Value:
@@ -35,8 +37,8 @@ class Writing(Builder):
         return value
 
     def emit(self, primitive: Any, operands: tuple[Value, ...], params: dict[str, Any]) -> Any:
-        if self.e.platform == "cpu" and primitive.name in VECTORISED and operands[0].dtype == np.float64:
-            return VECTORISED[primitive.name](*operands)
+        if primitive.name in self.replaced and operands[0].dtype == np.float64:
+            return self.replaced[primitive.name](*operands)
         out = super().emit(primitive, operands, params)
         node = self.nodes.pop()
         written = RULES[primitive.name](self.e, node, [self.names[x] for x in operands])
@@ -69,12 +71,15 @@ def _converted(e: Emitter, x: str, type: TensorType, dtype: np.dtype) -> tuple[s
     return (x, result) if type.dtype == dtype else (e.op("stablehlo.convert", (x,), (type,), result), result)
 
 
-def formula(function: Callable[..., Any], start: Rule | None = None) -> Rule:
+def formula(
+    function: Callable[..., Any], start: Rule | None = None, replaced: dict[str, Callable[..., Value]] = VECTORISED
+) -> Rule:
     """The rule of a primitive computed by a formula, in float32 at least.
 
     Arguments:
         function: the formula.
         start: the rule of an operation whose result the formula takes as its last argument.
+        replaced: what is computed by formulas on CPU, too, in place of these primitives of float64.
     """
 
     def rule(e: Emitter, node: Node, operands: list[str]) -> str:
@@ -83,7 +88,7 @@ def formula(function: Callable[..., Any], start: Rule | None = None) -> Rule:
         ]
         result = node.results[0].type
         wide = result.with_dtype(computed_dtype(result.dtype))
-        with Writing(e) as builder:
+        with Writing(e, replaced) as builder:
             values = [builder.given(x, t) for x, t in pairs]
             if start is not None:
                 inner = Node(node.primitive, tuple(values), node.params, (Value(wide),), node.source)
@@ -99,3 +104,6 @@ RULES.update({"erf": row("chlo.erf"), "erfc": row("chlo.erfc")})
 _FORMULAS = special.FORMULAS | bessel.FORMULAS | incomplete_gamma.FORMULAS | incomplete_beta.FORMULAS
 RULES.update({name: formula(function) for name, function in _FORMULAS.items()})
 RULES.update({name: formula(function, row(f"chlo.{name}")) for name, function in special.CORRECTIONS.items()})
+
+# one logarithm and little else: XLA has a fast one where it fuses that with a sum
+RULES["logit"] = formula(special.FORMULAS["logit"], replaced={})

@@ -4,8 +4,10 @@ from __future__ import annotations
 
 import numpy as np
 
-from tests.agreement import RNG, M, T, V
+from tests.agreement import M, T, V
 from tests.numpy_samples.making import row
+
+RNG = np.random.default_rng(11)
 
 C = M + 1j * RNG.standard_normal(M.shape)
 D = T + 1j * RNG.standard_normal(T.shape)

@@ -7,8 +7,10 @@ from typing import Any
 
 import numpy as np
 
-from tests.agreement import RNG, M, S, T, V
+from tests.agreement import M, S, T, V
 from tests.numpy_samples.making import Row, row
+
+RNG = np.random.default_rng(11)
 
 A = S + 3 * np.eye(3)
 H = A @ A.T + np.eye(3)  # positive definite
