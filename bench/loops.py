@@ -116,10 +116,10 @@ def counted() -> list[Counted]:
         normal(200, 32, 128, dtype=f),
     )
     return [
-        Counted("RNN, 200 steps, 32x128", rnn, args, (0, 1, 2), "0.75", "1.0"),
+        Counted("RNN, 200 steps, 32x128", rnn, args, (0, 1, 2), "0.75", ""),
         Counted("RK4 chain, 100 steps of 100,000", chain, (normal(100_000, scale=0.3),), (0,), "0.6", "0.5"),
-        Counted("LSTM, 2 layers, 1024 steps of 14", lstm, _lstm_args(2), (0, 1), "0.8", "1.0"),
-        Counted("LSTM, 4 layers, 1024 steps of 14", lstm, _lstm_args(4), (0, 1), "0.8", "1.0"),
+        Counted("LSTM, 2 layers, 1024 steps of 14", lstm, _lstm_args(2), (0, 1), "0.8", ""),
+        Counted("LSTM, 4 layers, 1024 steps of 14", lstm, _lstm_args(4), (0, 1), "0.8", ""),
     ]
 
 

@@ -26,6 +26,12 @@ EXPENSIVE = PRODUCTS | frozenset(
 )
 """The names of what is not computed again: products, factorisations, transforms, sorting, running sums, loops."""
 
+SLOW = frozenset(
+    "exp expm1 log log1p pow sin cos tan asin acos atan atan2 sinh cosh tanh asinh acosh atanh logistic logit erf erfc "
+    "erfcx erfinv ndtri lgamma digamma polygamma betaln zeta i0 i1 i0e i1e threefry".split()
+)
+"""Elementwise functions that take several times as long as reading a number from the cache."""
+
 _MAX_EXHAUSTIVE = 3
 
 

@@ -24,7 +24,7 @@ FREE_BYTES = 2**24
 """How much memory work may take that leaves a loop, and twice what the loop reads in any case."""
 
 SMALL_BYTES = 2**23
-"""Up to this size all rows that do not depend on the carry are computed before the loop."""
+"""Up to this size all rows that do not depend on the carry are computed before the loop, and all sums after it."""
 
 _MOVES = frozenset(
     "fill constant iota broadcast_in_dim reshape transpose rev concatenate pad slice gather dynamic_slice convert "
@@ -118,21 +118,20 @@ def _rows_kept(b: Body, length: int, read: int) -> list[Value]:
     core = _ancestors(nodes, b.after)
     fast = {y for n in nodes if _is_product(n) and core.isdisjoint(n.results) for y in n.results}
     sources = {*b.before, *[y for n in nodes if _is_expensive(n) for y in n.results if y not in fast]}
+    from_products = _descendants(nodes, fast)
     # a sum in the loop reads and writes its total in every step
     cost: dict[Value, float] = {y: 2.0 * y.type.nbytes for y in b.summed}
 
     def kept(leaving: list[Value], limit: int) -> list[Value] | None:
         _, rows = cheapest_cut(nodes, leaving, sources, set(), cost)
-        late = between(b.graph, (*b.graph.inputs, *rows), leaving).nodes
-        own = [y for n in late if not _is_product(n) for y in n.results if y not in b.summed]
-        own += [y for y in rows if y not in everything]
+        own = [y for y in rows if y not in everything]
+        own += [y for y in leaving if y not in rows and y not in from_products]
         if length * sum(y.type.nbytes for y in own) > limit:
             return None
         return [*rows, *[y for y in everything if y not in leaving]]
 
     found = kept(everything, SMALL_BYTES) if b.summed else None
     if found is None and fast:
-        from_products = _descendants(nodes, fast)
         found = kept([y for y in everything if y in from_products], max(FREE_BYTES, 2 * read))
     return everything if found is None else list(dict.fromkeys(found))
 

@@ -13,13 +13,21 @@ from typing import Any
 from lilith.ir.graph import Graph, Value, current_builder, fill_like
 from lilith.ir.primitive import primitive
 from lilith.ops.elementwise import repeat_leading
+from lilith.ops.shape import concatenate, part, reshape
 from lilith.transform.batch import batch, batched_outputs
 from lilith.transform.branches import Split, bound_to_zero, is_zero
-from lilith.transform.cut import smallest_cut
-from lilith.transform.fission import emit_scan
+from lilith.transform.cut import SLOW, smallest_cut
+from lilith.transform.fission import SMALL_BYTES, emit_scan
 from lilith.transform.forward import forward
 from lilith.transform.reverse import active_values, carries_derivative, reverse
 from lilith.transform.simplify import simplify
+
+CACHE_BYTES = 2**22
+"""Up to this size the rows that are kept cost less than slow functions that are computed again."""
+
+
+PASSED_BYTES = 2**12
+"""Carries up to this size are read from the stack of the next step; larger ones are passed on from step to step."""
 
 
 def active_operands(body: Graph, flags: Sequence[bool], constants: int, carries: int, shift: int) -> list[bool]:
@@ -82,20 +90,23 @@ def reverse_scan(
     split, graph = pulled.split, pulled.split.graph
     before = graph.inputs[1 + constants : 1 + fixed]
     after = graph.outputs[:carries]
-    sources = {*before, *split.expensive}
-    kept = smallest_cut(split.primal, split.needed, sources, list(zip(before, after, strict=True)))
+    kept = _kept(split, before, after, length)
     stacks = _widened(y, split, kept, dict(body=body, length=length, constants=constants, carries=carries), reverse)
 
     fixed_inputs = dict(zip(graph.inputs[1 : 1 + constants], operands[:constants], strict=True))
     rows = dict(zip(graph.inputs[1 + fixed : len(body.inputs)], operands[fixed:], strict=True))
     rows.update(zip(kept, stacks, strict=True))
     rows.update({seed: g[j] for j, seed in pulled.seeds.items() if j >= carries})
-    # the carry after the step is the one before the step that was gone through last
+    # the carry after a step is the one before the next step
     passed = {
         a: (b, y[k])
         for k, (b, a) in enumerate(zip(before, after, strict=True))
         if b in rows and a is not b and not (a in rows or a in fixed_inputs or a is graph.inputs[0])
     }
+    size = sum(x.type.nbytes for x in passed)
+    if 0 < size <= PASSED_BYTES and length * size <= SMALL_BYTES and length:
+        rows.update({a: _one_step_on(rows[b], last, reverse) for a, (b, last) in passed.items()})
+        passed = {}
     carried = {seed: g[j] for j, seed in pulled.seeds.items() if j < carries}
     into = [pulled.cotangents[constants + j] for j in pulled.seeds if j < carries]
     summed = [i for i in pulled.positions if i < constants and wanted[i]]
@@ -119,6 +130,32 @@ def reverse_scan(
     for i, cotangent in zip((*stacked, *summed), out[len(carried) + len(passed) :], strict=True):
         found[i] = cotangent
     return tuple(found)
+
+
+def _kept(split: Split, before: Sequence[Value], after: Sequence[Value], length: int) -> list[Value]:
+    """What the way there keeps. Where that fits into a cache, slow elementwise functions are not computed again."""
+    sources, pairs = {*before, *split.expensive}, list(zip(before, after, strict=True))
+    moving: set[Value] = set(before)
+    slow: set[Value] = set()
+    for node in split.primal:
+        if not moving.isdisjoint(node.operands):
+            moving.update(node.results)
+            slow.update(node.results if node.primitive.name in SLOW else ())
+    kept = smallest_cut(split.primal, split.needed, sources | slow, pairs)
+    if not slow or length * sum(x.type.nbytes for x in kept) <= CACHE_BYTES:
+        return kept
+    return smallest_cut(split.primal, split.needed, sources, pairs)
+
+
+def _one_step_on(stack: Value, last: Value, reverse: bool) -> Value:
+    """The rows of the next step: a stack without its first step, and the last row after it."""
+    end = reshape(last, shape=(1, *last.shape))
+    length = stack.shape[0]
+    if length == 1:
+        return end
+    if reverse:
+        return concatenate(end, part(stack, 0, 0, length - 1), axis=0)
+    return concatenate(part(stack, 0, 1, length), end, axis=0)
 
 
 def _widened(y: tuple, split: Split, kept: Sequence[Value], params: dict[str, Any], reverse: bool) -> list[Value]:
