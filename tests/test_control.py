@@ -220,6 +220,16 @@ def test_print_in_a_loop(capfd):
     assert sorted(capfd.readouterr().out.split()) == ["1.0", "1.0", "2.0"]
 
 
+def test_branches_and_loops_for_their_effect_alone(capfd):
+    def f(x):
+        lilith.cond(x > 0, lambda: lilith.print("above"), lambda: lilith.print("below {}", x))
+        lilith.map(lambda v: lilith.print("{}", v), np.arange(2.0))
+        return x * x
+
+    assert lilith.grad(f, -2.0)[1][0] == -4.0
+    assert sorted(capfd.readouterr().out.split("\n")) == ["", "0.0", "1.0", "below -2.0"]
+
+
 def test_print_in_a_while_loop_prints_once_a_step(capfd):
     """Steps that the way back goes through again are silent."""
 

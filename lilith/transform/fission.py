@@ -21,7 +21,7 @@ from lilith.transform.prune import remove_dead
 from lilith.transform.rows import Body, taken_apart, with_slices_as_rows
 
 FREE_BYTES = 2**24
-"""How much memory work may take that leaves a loop, and twice what the loop reads in any case."""
+"""How much memory the rows may take with which products leave a loop; or else twice what the loop reads."""
 
 SMALL_BYTES = 2**23
 """Up to this size all rows that do not depend on the carry are computed before the loop, and all sums after it."""
@@ -64,7 +64,9 @@ def emit_scan(
     kept = _rows_kept(b, length, read) if leaves else [*b.stacked, *b.summed]
     late = [y for y in dict.fromkeys((*b.stacked, *b.summed)) if y not in kept]
     added = [y for y in dict.fromkeys(b.summed) if y in kept]
-    stacked = [y for y in dict.fromkeys(kept) if y not in added or y in b.stacked or late]
+    after = between(b.graph, (*b.graph.inputs, *kept), late)
+    read_after = {x for node in after.nodes for x in node.operands}
+    stacked = [y for y in dict.fromkeys(kept) if y not in added or y in b.stacked or y in read_after]
     loop, totals = _with_totals(b, stacked, added)
     first += [fill_like(total, 0) for total in totals]
     if leaves:
