@@ -151,6 +151,7 @@ RULES.update(
         "reduce_prod": _reduction("stablehlo.multiply", 1),
         "reduce_max": _extremum("stablehlo.maximum", lowest),
         "reduce_min": _extremum("stablehlo.minimum", highest),
+        "exponent_shift": _reduction("stablehlo.maximum", lowest),
         "reduce_and": _reduction("stablehlo.and", _all_bits),
         "reduce_or": _reduction("stablehlo.or", 0),
         "argmax": _position("GE", lowest),
