@@ -317,8 +317,9 @@ def _contracted(product: Node, axes: tuple[int, ...]) -> Value | None:
         return None
     summed = [axis for axis in axes if axis < count]
     pairs = [tuple([side[axis] for axis in range(count) if axis not in summed]) for side in batch]
-    inner = [tuple([*own, *[side[axis] for axis in summed]]) for own, side in zip(contract, batch, strict=True)]
-    total = PRIMITIVES["dot_general"](*product.operands, contract=tuple(inner), batch=tuple(pairs))
+    both = [*zip(*contract, strict=True), *[(batch[0][axis], batch[1][axis]) for axis in summed]]
+    inner = tuple(zip(*sorted(both), strict=True))  # in the order of the first operand's axes, which moves least
+    total = PRIMITIVES["dot_general"](*product.operands, contract=inner, batch=tuple(pairs))
     rest = tuple([axis - len(summed) for axis in axes if axis >= count])
     return PRIMITIVES["reduce_sum"](total, axes=rest) if rest else total
 
