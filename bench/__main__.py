@@ -21,7 +21,7 @@ def main() -> None:
         "name",
         choices=[*BENCHMARKS, "all"],
         help="dispatch: cost of a warm call; first_call: from function to StableHLO to result; steady: warm workloads; "
-        "numpy: functions one by one",
+        "loops: gradients of loops, in time and memory; numpy: functions one by one",
     )
     parser.add_argument("--rounds", type=int, help="how often each pair is timed (default: the benchmark's own)")
     parser.add_argument("--rows", help="numpy: a regular expression for the rows to run, such as '^linalg|cumsum'")
