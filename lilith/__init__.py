@@ -5,7 +5,7 @@ from lilith.api import grad, jit, lower, lower_grad, print, spec, stop_gradient,
 from lilith.compile import explain_cache
 from lilith.config import config
 from lilith.control import associative_scan, cond, fori_loop, map, scan, switch, while_loop
-from lilith.files import Program, ProgramFileError, export, load_program
+from lilith.files import Program, ProgramFileError, export, load_compiled, load_program
 from lilith.ir.graph import Graph
 from lilith.result import GradResult
 from lilith.source import (
@@ -49,6 +49,7 @@ __all__ = [
     "grad",
     "jit",
     "linalg",
+    "load_compiled",
     "load_program",
     "lower",
     "lower_grad",
