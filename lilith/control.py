@@ -342,8 +342,7 @@ def fori_loop(
     """
     _check_checkpoints(checkpoints)
     if not is_tracing():
-        bounds = (_plain(lower), _plain(upper)) if isinstance(lower, Tracer) else (lower, upper)
-        return run(lambda x: fori_loop(*bounds, body_function, x, checkpoints=checkpoints), _JIT, (init,), {})
+        return run(lambda x: fori_loop(lower, upper, body_function, x, checkpoints=checkpoints), _JIT, (init,), {})
     if isinstance(lower, Tracer) or isinstance(upper, Tracer):
         return _while_counter(lower, upper, body_function, init, checkpoints)
     try:

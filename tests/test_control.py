@@ -152,6 +152,8 @@ def test_counted_loops():
     assert lilith.fori_loop(5, 2, lambda i, c: c * 10 + i, 7) == 7
     assert lilith.jit(lambda n: lilith.fori_loop(0, n, lambda i, c: c + i, 0))(np.array(5)) == 10
     assert lilith.jit(lambda n: lilith.fori_loop(n, 9, lambda i, c: c + i, 0))(np.array(7)) == 15
+    assert lilith.fori_loop(0, np.array(5), lambda i, c: c + i, 0) == 10
+    assert lilith.fori_loop(np.int64(1), 5, lambda i, c: c + i, 0) == 10
     # the number of the step adapts, as in a Python loop
     assert lilith.fori_loop(0, 3, lambda i, c: c + i * 0.5, np.float32(0)).dtype == np.float32
     x = RNG.normal(size=6)
