@@ -237,6 +237,20 @@ def test_every_derivative_is_that_of_the_unrolled_loop(f, args):
 
 
 @pytest.mark.parametrize(("f", "args"), CASES, ids=IDS)
+def test_the_same_where_arrays_are_large(f, args, monkeypatch):
+    """What is done for small arrays only is left out: slow functions kept, small rows ahead, carries from the stack."""
+    monkeypatch.setattr("lilith.transform.loops.PASSED_BYTES", 0)
+    monkeypatch.setattr("lilith.transform.loops.CACHE_BYTES", 0)
+    monkeypatch.setattr("lilith.transform.fission.SMALL_BYTES", 0)
+    loop, plain = graphs(f, args)
+    first, expected = [simplify(reverse(g, range(len(args)))).verify() for g in (loop, plain)]
+    same(first, expected, [*args, np.asarray(0.7)])
+    cotangents = [RNG.normal(size=y.shape) for y in first.outputs]
+    second, expected_second = [simplify(reverse(g, range(len(args)))).verify() for g in (first, expected)]
+    same(second, expected_second, [*args, np.asarray(0.7), *cotangents], 1e-8)
+
+
+@pytest.mark.parametrize(("f", "args"), CASES, ids=IDS)
 def test_a_batch_of_gradients(f, args):
     loop, plain = graphs(f, args)
     loop, plain = [simplify(reverse(g, range(len(args)))) for g in (loop, plain)]
