@@ -4,9 +4,15 @@ from __future__ import annotations
 
 import argparse
 
-from bench import dispatch, first_call, numpy, steady
+from bench import dispatch, first_call, loops, numpy, steady
 
-BENCHMARKS = {"dispatch": dispatch.main, "first_call": first_call.main, "steady": steady.main, "numpy": numpy.main}
+BENCHMARKS = {
+    "dispatch": dispatch.main,
+    "first_call": first_call.main,
+    "loops": loops.main,
+    "numpy": numpy.main,
+    "steady": steady.main,
+}
 
 
 def main() -> None:

@@ -4,6 +4,7 @@ from lilith import linalg, nn, numpy, random, special, testing
 from lilith.api import grad, jit, lower, lower_grad, print, spec, stop_gradient, trace, trace_grad, value_and_grad
 from lilith.compile import explain_cache
 from lilith.config import config
+from lilith.control import associative_scan, cond, fori_loop, map, scan, switch, while_loop
 from lilith.files import Program, ProgramFileError, export, load_program
 from lilith.ir.graph import Graph
 from lilith.result import GradResult
@@ -39,24 +40,31 @@ __all__ = [
     "TraceError",
     "Tracer",
     "UnsupportedError",
+    "associative_scan",
+    "cond",
     "config",
     "explain_cache",
     "export",
+    "fori_loop",
     "grad",
     "jit",
     "linalg",
     "load_program",
     "lower",
     "lower_grad",
+    "map",
     "nn",
     "numpy",
     "print",
     "random",
+    "scan",
     "spec",
     "special",
     "stop_gradient",
+    "switch",
     "testing",
     "trace",
     "trace_grad",
     "value_and_grad",
+    "while_loop",
 ]

@@ -175,7 +175,7 @@ class Compiled:
     def _dump(self) -> dict[str, str]:
         """What XLA writes down when it compiles, by file name without the module's number."""
         with tempfile.TemporaryDirectory() as folder:
-            self._compiled({**self.options, "xla_dump_to": folder})
+            self._compiled({**self.options, "xla_dump_to": folder, "xla_dump_emitter_re": ".*"})
             files = sorted(Path(folder).iterdir())
             return {f.name.partition(".")[2]: f.read_text(errors="replace") for f in files if f.suffix in _WRITTEN}
 

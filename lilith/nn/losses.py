@@ -15,9 +15,8 @@ from lilith.numpy.core import convert, expand, lift
 from lilith.numpy.eager import array_function
 from lilith.numpy.scipy_ufuncs import xlogy
 from lilith.ops import elementwise
-from lilith.ops.control import stop_gradient
 from lilith.ops.indexing import take
-from lilith.ops.reduction import reduce_max, reduce_sum
+from lilith.ops.reduction import exponent_shift, reduce_sum
 from lilith.ops.shape import broadcast_in_dim, iota
 from lilith.source import ArgumentError, DtypeError, IndexingError, ShapeError
 from lilith.trace import contains_tracer
@@ -289,7 +288,7 @@ def nll_loss(input: Any, target: Any, weight: Any = None, ignore_index: int = -1
 def _normaliser(x: Value) -> tuple[Value, Value]:
     """log Σ exp(x) over the classes as the sum of two: the maximum, 0 if infinite, a constant; and the rest."""
     axis = _class_axis(x)
-    top = stop_gradient(reduce_max(x, axes=(axis,)))
+    top = exponent_shift(x, axes=(axis,))
     top = choose(elementwise.is_finite(top), top, 0.0)
     others = tuple([a for a in range(x.ndim) if a != axis])
     shifted = elementwise.sub(x, broadcast_in_dim(top, shape=x.shape, axes=others))
