@@ -469,3 +469,26 @@ def test_random_branching_programs(lines: list[str], seed: int) -> None:
             twice = derivative(f, x, 3e-7)
             if np.allclose(expected, twice, rtol=1e-4, atol=1e-5):  # not within a step of a jump
                 np.testing.assert_allclose(g[0], expected, rtol=1e-4, atol=1e-5)
+
+
+@pytest.mark.parametrize(
+    "dtype, number, error",
+    [
+        (np.float64, np.nan, ValueError),
+        (np.float64, -np.inf, OverflowError),
+        (np.float64, 1e30, OverflowError),
+        (np.float32, -1e30, OverflowError),
+        (np.float16, np.inf, OverflowError),
+        (np.uint64, 2**63 + 5, OverflowError),
+    ],
+)
+def test_no_integer_is_an_error_in_first_and_in_later_calls(dtype, number, error):
+    def scaled(x):
+        return 2.0 * int(x)
+
+    later = lilith.jit(scaled)
+    assert later(np.array(3, dtype)) == 6.0
+    for f in (later, lilith.jit(lambda x: 2.0 * int(x))):
+        with pytest.raises(error):
+            f(np.array(number, dtype))
+    assert later(np.array(7, dtype)) == 14.0
