@@ -103,7 +103,6 @@ class Tracer:
 
     __slots__ = ("__weakref__", "recorder", "value")
     __array_priority__ = 1000
-    __hash__ = None  # type: ignore[assignment]
 
     def __init__(self, value: Value, trace: Any):
         self.value = value
@@ -195,7 +194,17 @@ class Tracer:
             _no_value(self, "the truth value", remedy)
         return bool(self._decide(False, "the truth value"))
 
+    def __hash__(self) -> int:
+        raise TraceError(
+            f"a traced array ({self.value.type}) cannot be a key of a dict, a member of a set or an argument of a "
+            "function with functools.cache",
+            hint="make an int of it, where it is one: table[int(x)]; or call the function inside of functools.cache",
+            tracers=(self,),
+        )
+
     def __int__(self) -> int:
+        if self.dtype.kind == "c":
+            raise DtypeError(f"int() of a complex traced array ({self.value.type})", hint="int(x.real)")
         return self._decide(True, "int()")
 
     def __index__(self) -> int:

@@ -27,7 +27,7 @@ LEVELS = [
     {"lilith.callpath", "lilith.explain", "lilith.interpreted", "lilith.dump"},
     {"lilith.program"},
     {"lilith.executable"},
-    {"lilith.paths", "lilith.cache"},
+    {"lilith.paths", "lilith.cache", "lilith.merging"},
     {"lilith.compile"},
     {"lilith.files"},
     {"lilith.api", "lilith.control"},

@@ -88,8 +88,12 @@ def smooth_l1_loss(input: Any, target: Any, reduction: str = "mean", beta: float
     if limit is not None and limit < 0:
         raise ArgumentError(f"nn.smooth_l1_loss: beta={beta}", hint="beta must not be negative")
     d = _difference("smooth_l1_loss", input, target)
+    if limit == 0:
+        return reduced("smooth_l1_loss", elementwise.abs(d), reduction)
     factor = scalar("smooth_l1_loss", "beta", beta, d)
-    loss = elementwise.abs(d) if limit == 0 else _huber(d, factor) / factor
+    loss = _huber(d, factor) / factor
+    if limit is None:
+        loss = elementwise.select(elementwise.eq(factor, fill_like(factor, 0)), elementwise.abs(d), loss)
     return reduced("smooth_l1_loss", loss, reduction)
 
 

@@ -15,6 +15,7 @@ from lilith.numpy.core import (
     Shape,
     accumulator,
     adapt,
+    array,
     convert,
     dtype_of,
     expand,
@@ -271,7 +272,7 @@ def average(a: Any, axis: Any = None, weights: Any = None, returned: bool = Fals
         y = mean(x, axes, keepdims=keepdims)
         total = full(math.prod([x.shape[a] for a in axes]), y.shape, y.dtype)
         return (y, total) if returned else y
-    w = lift(weights)
+    w = array(weights)
     if w.shape != x.shape:
         # the axes of the weights follow axis= as it is written
         written = [normalize_axis(a, x.ndim, "average") for a in (axis if isinstance(axis, list | tuple) else axes)]
