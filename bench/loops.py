@@ -7,6 +7,8 @@ own figure for the temporary buffers of the compiled program.
 
 from __future__ import annotations
 
+import sys
+import types
 from collections.abc import Callable
 from typing import Any, NamedTuple
 
@@ -17,6 +19,7 @@ import numpy
 import lilith
 from bench.timing import Comparison, calls_for, in_turns, machine, table, unit
 from bench.workloads import normal
+from lilith import paths
 from lowering.stages import Lowered
 
 HEADER = ("", "lilith", "jax", "ratio", "of minima", "target", "memory", "jax's", "ratio", "target")
@@ -152,7 +155,7 @@ def _times(name: str, c: Comparison) -> list[str]:
 
 
 def newton(a: Any) -> Any:
-    """The square root of a + x cos x = 0 by Newton's iteration, until it moves by less than 1e-12."""
+    """The cube root of a by Newton's iteration, until it moves by less than 1e-12."""
 
     def step(state):
         x, _ = state
@@ -195,8 +198,36 @@ def unknown(rounds: int) -> list[list[str]]:
     return rows
 
 
+def _branching(x: Any) -> Any:
+    return numpy.sum(numpy.sin(x) * x) if x[0] > 0 else numpy.sum(numpy.cos(x) * x)
+
+
+def branches(rounds: int) -> list[list[str]]:
+    """A function with one `if`, its branches taken in turn, against the function without: NumPy in, NumPy out."""
+    x = numpy.abs(normal(10_000)) + 0.1
+    plain = lilith.value_and_grad(lambda x: numpy.sum(numpy.sin(x) * x))
+    rows = []
+    hot = paths.HOT
+    for name, limit, target in (("two programs", sys.maxsize, "2.5"), ("merged into one", hot, "1.5")):
+        paths.HOT = limit
+        try:
+            steered = lilith.value_and_grad(types.FunctionType(_branching.__code__.replace(), globals()))
+            for _ in range(4 * hot):
+                steered(x), steered(-x)
+            c = in_turns(lambda f=steered: (f(x), f(-x)), lambda: (plain(x), plain(-x)), rounds, 50)
+        finally:
+            paths.HOT = hot
+        rows.append([*_times(f"if x[0] > 0, {name}", c), target])
+    return rows
+
+
 def main(rounds: int = 21) -> None:
     jax.config.update("jax_enable_x64", True)
     print(machine())
     table("gradients of counted loops, device arrays", HEADER, [compare(w, rounds) for w in counted()])
     table("gradients through while_loop, against the loop alone", FORWARD_HEADER, unknown(rounds))
+    table(
+        "a Python branch on a traced value",
+        ("", "with if", "without", "ratio", "of minima", "target"),
+        branches(rounds),
+    )
