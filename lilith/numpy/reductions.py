@@ -194,7 +194,9 @@ def _count(x: Value, axes: Shape, where: Any) -> Any:
     """How many elements go into each mean: an int, or an array with a mask."""
     if where is NOT_GIVEN or where is True:
         return math.prod([x.shape[a] for a in axes])
-    return sum(expand(lift(where), x.shape), axes)
+    # half as wide as NumPy's integers where that holds the number: half the memory to go through
+    narrow = np.dtype(np.int32 if x.type.size < 2**31 else np.int64)
+    return reduction.reduce_sum(convert(expand(lift(where), x.shape), narrow), axes=axes)
 
 
 @implements(np.mean)
