@@ -467,8 +467,11 @@ def _check_cotangent(f: Callable[..., Any], cotangent: Any, value: Any, recorded
     positions, structure = tree.flatten(value)
     given, given_structure = tree.flatten(cotangent)
     if given_structure != structure:
+        found, wanted = [
+            tree.unflatten(s, ["array"] * n) for s, n in ((given_structure, len(given)), (structure, len(positions)))
+        ]
         raise ArgumentError(
-            f"cotangent of {name}: its structure {given_structure} is not the value's, {structure}",
+            f"cotangent of {name}: its structure {found} is not the value's, {wanted}",
             hint="give an array for an array, a dict with the same keys in the same order for a dict, and so on",
             source=source,
         )

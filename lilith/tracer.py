@@ -248,7 +248,8 @@ class Tracer:
             f"a traced array ({self.value.type}) cannot become a plain ndarray",
             hint=replacement()
             or table_hint()
-            or "np.stack([x, y]) instead of np.array([x, y]), also inside np.sum([x, y]); "
+            or ("" if self.shape or self.dtype.kind not in "iu" else "np.arange(int(n)) instead of np.arange(n); ")
+            + "np.stack([x, y]) instead of np.array([x, y]), also inside np.sum([x, y]); "
             "lilith.numpy.asarray(x) instead of np.asarray(x); np.sin(x) instead of math.sin(x); "
             "np.stack or np.concatenate of the parts instead of a[i] = x",
             tracers=(self,),

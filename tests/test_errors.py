@@ -240,3 +240,21 @@ def test_traced_arrays_are_no_keys_and_complex_ones_no_integers():
     for use in (lambda x: x * table[x], lambda x: x * len({x}), lambda x: functools.cache(lambda y: y)(x)):
         fails(lilith.TraceError, r"traced array \(f64\[\]\) cannot be a key", use, 1.0, hint="int(x)")
     fails(lilith.DtypeError, r"c128\[\]", lambda z: np.real(z) * int(z), 1 + 1j, hint="int(x.real)")
+
+
+def test_a_traced_length_of_arange():
+    fails(
+        lilith.TraceError, r"i64\[\]", lambda x, n: np.sum(x * np.arange(n)), X, np.array(3), hint="np.arange(int(n))"
+    )
+    value, _ = grad(lambda x, n: np.sum(x * np.arange(int(n))), X, np.array(3))
+    assert value == 8.0
+
+
+def test_structures_are_shown_as_they_are_written():
+    fails(
+        lilith.ArgumentError,
+        "{'c': 'array'} is not the value's, {'a': 'array'}",
+        lambda x: {"a": x},
+        X,
+        cotangent={"c": X},
+    )
