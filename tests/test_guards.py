@@ -134,6 +134,18 @@ def test_integers_are_lengths_and_positions() -> None:
     assert lilith.jit(lambda x, n: np.linspace(0.0, 1.0, n) * x)(2.0, np.int64(3)).tolist() == [0.0, 1.0, 2.0]
 
 
+def test_the_length_of_a_range_is_a_decision() -> None:
+    def f(start, step):
+        return np.sum(lilith.numpy.arange(start, 2.0, step) ** 2)
+
+    for start, step in ((1.0, 0.25), (0.5, 0.4), (1.0, 0.23), (3.0, 0.5)):
+        value, g = lilith.grad(f, start, step)
+        x, i = np.arange(start, 2.0, step), np.arange(len(np.arange(start, 2.0, step)))
+        assert value == pytest.approx(f(start, step))
+        assert g[0] == pytest.approx(np.sum(2 * x)) and g[1] == pytest.approx(np.sum(2 * x * i))
+    assert lilith.jit(lambda n: lilith.numpy.arange(n) * 2)(np.int64(3)).tolist() == [0, 2, 4]
+
+
 def test_programs_are_compiled_once_per_path() -> None:
     runs = []
 
