@@ -320,7 +320,8 @@ def cross(a: Any, b: Any, axisa: Any = -1, axisb: Any = -1, axisc: Any = -1, axi
 
     if sizes == (2, 2):
         return minor(0, 1)
-    return moveaxis(stack([minor(1, 2), minor(2, 0), minor(0, 1)], -1), -1, axisc)
+    # joined along the first axis and then moved: XLA:CPU is slow to join single columns
+    return moveaxis(stack([minor(1, 2), minor(2, 0), minor(0, 1)], 0), 0, axisc)
 
 
 @implements(np.linalg.cross)

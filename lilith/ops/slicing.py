@@ -147,6 +147,12 @@ def _interleave(classes: dict[int, Value], axis: int, stride: int, size: int) ->
     return slice(whole, start=(0,) * like.ndim, limit=limit, stride=(1,) * like.ndim)
 
 
+def _are_columns(arrays: dict[Range, Value], axis: int) -> bool:
+    """Whether these are single columns of a matrix: XLA:CPU adds padded ones twice as fast as it joins them."""
+    shapes = [array.shape for array in arrays.values()]
+    return all(len(shape) > 1 and axis == len(shape) - 1 and shape[axis] == 1 for shape in shapes)
+
+
 def _along_axis(arrays: dict[Range, Value], axis: int, size: int) -> Value:
     """The sum of arrays that lie in distinct ranges of one axis of length `size`."""
     strided: dict[int, dict[int, dict[Range, Value]]] = {}
@@ -159,7 +165,7 @@ def _along_axis(arrays: dict[Range, Value], axis: int, size: int) -> Value:
             unit = Range(r.begin // r.stride, r.size, 1)
             strided.setdefault(r.stride, {}).setdefault(residue, {})[unit] = array
     layers = _layers(tuple(contiguous))
-    if len(contiguous) <= _FEW and sum([r.size for r in contiguous]) != size:
+    if len(contiguous) <= _FEW and (sum([r.size for r in contiguous]) != size or _are_columns(contiguous, axis)):
         sums = [_spread(array, axis, 1, r.begin, size) for r, array in contiguous.items()]
     else:
         gaps: dict[int, Value] = {}
