@@ -20,6 +20,7 @@ from lilith.source import (
     UnsupportedError,
 )
 from lilith.tracer import Tracer
+from lilith.transforms import hessian, hvp, jacobian, jvp, vjp, vmap
 
 __version__ = "0.1.0"
 
@@ -43,7 +44,11 @@ __all__ = [
     "explain_cache",
     "export",
     "grad",
+    "hessian",
+    "hvp",
+    "jacobian",
     "jit",
+    "jvp",
     "linalg",
     "load_program",
     "lower",
@@ -59,4 +64,6 @@ __all__ = [
     "trace",
     "trace_grad",
     "value_and_grad",
+    "vjp",
+    "vmap",
 ]

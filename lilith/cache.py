@@ -9,10 +9,11 @@ from collections import deque
 from collections.abc import Callable
 from typing import Any
 
+from lilith.asked import Spec, function_name
 from lilith.callpath import MISS
 from lilith.captures import Captures
 from lilith.config import config
-from lilith.derive import Derivation, NeedsContent, Spec, function_name
+from lilith.derive import Derivation, NeedsContent
 from lilith.executable import Executable
 
 _MAX_FAST = 4

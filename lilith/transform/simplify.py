@@ -134,11 +134,19 @@ _Rule = Callable[[_Simplifier, Node, tuple[Value, ...]], Value | None]
 
 def _add(s: _Simplifier, node: Node, operands: tuple[Value, ...]) -> Value | None:
     x, y = operands
-    return y if s.filled(x) == 0 else x if s.filled(y) == 0 else None
+    if s.filled(x) == 0 or s.filled(y) == 0:
+        return x if s.filled(y) == 0 else y
+    if (minus := s.made_by(y, "neg")) is not None:
+        return PRIMITIVES["sub"](x, minus.operands[0])
+    if (minus := s.made_by(x, "neg")) is not None:
+        return PRIMITIVES["sub"](y, minus.operands[0])
+    return None
 
 
 def _sub(s: _Simplifier, node: Node, operands: tuple[Value, ...]) -> Value | None:
     x, y = operands
+    if (minus := s.made_by(y, "neg")) is not None:
+        return PRIMITIVES["add"](x, minus.operands[0])
     return x if s.filled(y) == 0 else None
 
 
