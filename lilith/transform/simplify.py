@@ -156,7 +156,14 @@ def _mul(s: _Simplifier, node: Node, operands: tuple[Value, ...]) -> Value | Non
         return y
     if s.filled(y) == 1:
         return x
-    return PRIMITIVES["neg"](y) if s.filled(x) == -1 else PRIMITIVES["neg"](x) if s.filled(y) == -1 else None
+    if s.filled(x) == -1 or s.filled(y) == -1:
+        return PRIMITIVES["neg"](y if s.filled(x) == -1 else x)
+    # a minus sign moves out, to where it is added
+    if (minus := s.made_by(x, "neg")) is not None:
+        return PRIMITIVES["neg"](PRIMITIVES["mul"](minus.operands[0], y))
+    if (minus := s.made_by(y, "neg")) is not None:
+        return PRIMITIVES["neg"](PRIMITIVES["mul"](x, minus.operands[0]))
+    return None
 
 
 def _div(s: _Simplifier, node: Node, operands: tuple[Value, ...]) -> Value | None:
