@@ -63,6 +63,12 @@ class FastPaths:
     def __init__(self) -> None:
         self._set(())
 
+    def __eq__(self, other: object) -> bool:
+        return self is other
+
+    def __hash__(self) -> int:  # written out: a function that calls a compiled one has this as a part of its key
+        return id(self)
+
     def _set(self, pairs: tuple[tuple[Executable, _Fast], ...]) -> None:
         self._pairs = pairs[:_MAX_FAST]
         functions = [function for _, function in self._pairs]

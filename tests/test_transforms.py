@@ -11,6 +11,7 @@ import pytest
 import lilith
 from lilith import grad, hessian, hvp, jacobian, jvp, vjp
 from lilith.source import ArgumentError, DtypeError, GradientError, ShapeError
+from lilith.transform.simplify import simplify
 
 X = np.array([0.3, -1.2, 2.0])
 A = np.random.default_rng(0).normal(size=(4, 3))
@@ -322,3 +323,31 @@ def test_interpreted() -> None:
 def test_errors(call: Any, error: type[Exception], text: str) -> None:
     with pytest.raises(error, match=text):
         call()
+
+
+# ---- the size of derived graphs --------------------------------------------------------------------------------------
+
+
+@pytest.mark.parametrize(
+    ("f", "args", "nodes"),
+    [
+        # sin, cos, times dx
+        (np.sin, (X,), 3),
+        # a b, da b, a db, their sum
+        (lambda a, b: a * b, (X, X), 4),
+        # two products; da b, a db, their sum, that times c, (a b) dc, their sum
+        (lambda a, b, c: a @ b @ c, (np.eye(3), np.eye(3), np.eye(3)), 8),
+        # the nine of the value; of the maximum: shares (two nodes), their product with dx, its sum; that repeated and
+        # subtracted; times e; the sum, repeated; (de - y ds) / s
+        (softmax, (np.ones((2, 3)),), 9 + 4 + 2 + 1 + 2 + 3),
+        # 1 / x: the derivative is -y dx / x
+        (lambda x: 1 / x, (X,), 5),
+        (lambda x: np.sum(x), (X,), 2),
+    ],
+)
+def test_derived_tangents_are_as_small_as_written_ones(f: Any, args: tuple, nodes: int) -> None:
+    def pushed(args: tuple, tangents: tuple) -> Any:
+        return jvp(f, args, tangents)
+
+    graph = simplify(lilith.trace(pushed, args, args))
+    assert len(graph.nodes) == nodes, graph
