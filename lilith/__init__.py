@@ -2,8 +2,10 @@
 
 from lilith import linalg, nn, numpy, random, special, testing
 from lilith.api import grad, jit, lower, lower_grad, print, spec, stop_gradient, trace, trace_grad, value_and_grad
+from lilith.checkpointing import checkpoint, named
 from lilith.compile import explain_cache
 from lilith.config import config
+from lilith.customizing import custom, pure_callback
 from lilith.files import Program, ProgramFileError, export, load_program
 from lilith.ir.graph import Graph
 from lilith.result import GradResult
@@ -40,7 +42,9 @@ __all__ = [
     "TraceError",
     "Tracer",
     "UnsupportedError",
+    "checkpoint",
     "config",
+    "custom",
     "explain_cache",
     "export",
     "grad",
@@ -53,9 +57,11 @@ __all__ = [
     "load_program",
     "lower",
     "lower_grad",
+    "named",
     "nn",
     "numpy",
     "print",
+    "pure_callback",
     "random",
     "spec",
     "special",
