@@ -302,17 +302,18 @@ def _hessian(asked: Asked, record: Record) -> Derivation:
 
 
 def _hvp(asked: Asked, record: Record) -> Derivation:
-    """Forward over reverse along one direction."""
+    """Forward over reverse along one direction, in the arguments that have a part of the direction."""
     f, spec, arguments, _ = asked
-    every = wanted_leaves(f, spec, arguments)
     call = _traced(asked, record, _given_tangents(asked))
-    _refuse_complex(asked, [call.dynamic[i] for i in every])
-    graph = _gradient_graph(asked, call, every)
+    sources = [call.dynamic[i] for i in call.wanted]
+    _refuse_complex(asked, sources)
+    graph = _gradient_graph(asked, call, call.wanted)
     total = len(graph.outputs)
     pushed = forward(graph, call.wanted)
-    whole = pushed.with_outputs((*pushed.outputs[total:], *pushed.outputs[len(every) : total]))
-    labels, entries = gradient_entries(f, spec, arguments, every, 0, frozenset())
-    kinds = [call.dynamic[i].kind for i in every]
+    whole = pushed.with_outputs((*pushed.outputs[total:], *pushed.outputs[len(sources) : total]))
+    moving = tuple(dict.fromkeys([x.argument for x in sources]))
+    labels, entries = gradient_entries(f, spec._replace(wrt=moving), arguments, call.wanted, 0, frozenset())
+    kinds = [x.kind for x in sources]
     return finished(call.recorded, whole, kinds, [], _NOTHING, entries=entries, labels=labels, finish=itemgetter(1))
 
 

@@ -146,10 +146,11 @@ def hvp(f: Callable[..., Any], args: Sequence[Any], v: Sequence[Any]) -> GradRes
 
     Arguments:
         args: the arguments, a tuple.
-        v: the vector: for each argument its own structure; None for zero.
+        v: the vector: for each argument its own structure; None for an argument that is held fixed, whose part of the
+            Hessian is left out.
 
     Returns:
-        A GradResult: `h[0]` is the part that belongs to the first argument.
+        A GradResult with the arguments that are not held fixed: `h[0]` is the part that belongs to the first one.
 
     >>> import numpy as np
     >>> hvp(lambda x: np.sum(x**3), (np.array([1.0, 2.0]),), (np.array([1.0, 10.0]),))[0]

@@ -195,9 +195,12 @@ def test_hvp_is_the_hessian_times_a_vector() -> None:
     product = hvp(energy, (p,), (v,))[0]
     np.testing.assert_allclose(product["x"], h["x"]["x"] @ v["x"] + h["x"]["y"] * v["y"])
     np.testing.assert_allclose(product["y"], h["y"]["x"] @ v["x"] + h["y"]["y"] * v["y"])
-    two = hvp(lambda x, y: np.sum(x**2) * y, (X, 2.0), (None, 1.0))
+    two = hvp(lambda x, y: np.sum(x**2) * y, (X, 2.0), (np.zeros(3), 1.0))
     np.testing.assert_allclose(two[0], 2 * X)
     assert two[1] == 0.0
+    one = hvp(lambda x, y: np.sum(x**2) * y, (X, 2.0), (X, None))
+    assert len(one) == 1 and 1 not in one
+    np.testing.assert_allclose(one[0], 4 * X)
 
 
 # ---- nesting ---------------------------------------------------------------------------------------------------------
