@@ -6,7 +6,7 @@ from collections.abc import Sequence
 
 import numpy as np
 
-from lilith.ir.graph import Builder, Graph, Value, fill_like
+from lilith.ir.graph import Builder, Graph, Value
 from lilith.ir.type import TensorType
 from lilith.ops.elementwise import convert, eq
 from lilith.ops.shape import fill, iota, part, reshape, transpose
@@ -38,20 +38,15 @@ def jacobian(graph: Graph, wanted: Sequence[int], in_reverse: bool) -> Graph:
     sources = [graph.inputs[i] for i in wanted]
     flags = [False] * len(graph.inputs) + [True] * len(extra)
     with Builder() as builder:
+        builder.nodes.extend(graph.nodes)
         if size:
             stacked = batch(derived.with_outputs(derived.outputs[count:]), flags, size)
-            stacked = stacked.with_outputs((*derived.outputs[:count], *stacked.outputs))
-            outputs = builder.inline(stacked, [*graph.inputs, *_units([x.type for x in extra], size)])
-            blocks = (_rows if in_reverse else _columns)(results, sources, outputs[count:])
+            found = builder.inline(stacked, [*graph.inputs, *_units([x.type for x in extra], size)])
+            blocks = (_rows if in_reverse else _columns)(results, sources, found)
         else:
-            outputs = builder.inline(derived.with_outputs(derived.outputs[:count]), [*graph.inputs, *map(_zero, extra)])
             blocks = [fill(value=0.0, shape=y.shape + x.shape, dtype=y.dtype) for y in results for x in sources]
     nodes = tuple(builder.nodes)
-    return Graph(graph.name, graph.inputs, graph.input_names, nodes, (*outputs[:count], *blocks))
-
-
-def _zero(x: Value) -> Value:
-    return fill_like(x, 0)
+    return Graph(graph.name, graph.inputs, graph.input_names, nodes, (*graph.outputs, *blocks))
 
 
 def _units(types: Sequence[TensorType], size: int) -> list[Value]:
