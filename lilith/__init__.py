@@ -5,8 +5,9 @@ from lilith.api import grad, jit, lower, lower_grad, print, spec, stop_gradient,
 from lilith.checkpointing import checkpoint, named
 from lilith.compile import explain_cache
 from lilith.config import config
+from lilith.control import associative_scan, cond, fori_loop, map, scan, switch, while_loop
 from lilith.customizing import custom, pure_callback
-from lilith.files import Program, ProgramFileError, export, load_program
+from lilith.files import Program, ProgramFileError, export, load_compiled, load_program
 from lilith.ir.graph import Graph
 from lilith.result import GradResult
 from lilith.source import (
@@ -42,11 +43,14 @@ __all__ = [
     "TraceError",
     "Tracer",
     "UnsupportedError",
+    "associative_scan",
     "checkpoint",
+    "cond",
     "config",
     "custom",
     "explain_cache",
     "export",
+    "fori_loop",
     "grad",
     "hessian",
     "hvp",
@@ -54,22 +58,27 @@ __all__ = [
     "jit",
     "jvp",
     "linalg",
+    "load_compiled",
     "load_program",
     "lower",
     "lower_grad",
+    "map",
     "named",
     "nn",
     "numpy",
     "print",
     "pure_callback",
     "random",
+    "scan",
     "spec",
     "special",
     "stop_gradient",
+    "switch",
     "testing",
     "trace",
     "trace_grad",
     "value_and_grad",
     "vjp",
     "vmap",
+    "while_loop",
 ]

@@ -230,12 +230,18 @@ def check_cotangent(name: str, cotangent: Any, wanted: Sequence[Any], structure:
     given, given_structure = tree.flatten(cotangent)
     if given_structure != structure:
         raise ArgumentError(
-            f"cotangent of {name}: its structure {given_structure} is not the value's, {structure}",
+            f"cotangent of {name}: its structure {shown_structure(given_structure, len(given))} is not the value's, "
+            f"{shown_structure(structure, len(wanted))}",
             hint="give an array for an array, a dict with the same keys in the same order for a dict, and so on",
             source=source,
         )
     for leaf, want in zip(given, wanted, strict=True):
         check_given("cotangent", name, leaf, want, "a value", source)
+
+
+def shown_structure(structure: Any, count: int) -> Any:
+    """A structure of so many leaves for texts: with `array` in their places."""
+    return tree.unflatten(structure, ["array"] * count)
 
 
 def check_given(what: str, name: str, leaf: Any, want: Any, of: str, source: Source | None = None) -> None:

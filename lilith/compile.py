@@ -36,6 +36,7 @@ from lilith.executable import Executable, module_of
 from lilith.guards import Decisions
 from lilith.interpreted import run_interpreted
 from lilith.ir.type import TensorType
+from lilith.merging import merged
 from lilith.paths import Paths, describe, settle
 from lilith.signature import leaf_key, sign, take_apart
 from lilith.source import ArgumentError
@@ -212,15 +213,36 @@ def _diverge(
 
     given = cotangent_values(program.derivation, call.cotangent) if call.spec.cotangent else ()
     result, right = settle(program, found, leaves, given, build)
+    paths = program.paths
     with table_lock:
-        paths = program.paths
         paths.used(right)
-        if paths.misses > program.layout.served[0] and variant.programs.get(full) is program:
-            variant.programs[full] = right
-            paths.misses = right.layout.served[0] = 0
-            program.fast_plan = right.fast_plan = None
-            warm_paths(entry, call.spec).drop(program)
+        hot = paths.are_hot(program, right)
+        often = paths.misses > program.layout.served[0]
+    first = _merged_program(program, right, call, leaves) if hot else None
+    if first is not None or often:
+        _try_first(entry, variant, full, call.spec, program, first or right)
     return result
+
+
+def _try_first(entry: Entry, variant: Variant, full: tuple, spec: Spec, old: Executable, new: Executable) -> None:
+    """Let another program of the same calls be the one that is tried first."""
+    with table_lock:
+        if variant.programs.get(full) is old:
+            variant.programs[full] = new
+            new.paths.misses = new.layout.served[0] = 0
+            old.fast_plan = new.fast_plan = None
+            warm_paths(entry, spec).drop(old)
+
+
+def _merged_program(a: Executable, b: Executable, call: Call, leaves: list[Any]) -> Executable | None:
+    """One program for two paths that are taken in turn, where that can be."""
+    derivation = merged(a.derivation, b.derivation, len(leaves))
+    if derivation is None:
+        return None
+    cotangents = cotangent_leaves(call.cotangent) if call.spec.cotangent else ()
+    program = Executable(derivation, leaves, cotangents, a.description)
+    program.paths, program.parts = a.paths, (a, b)
+    return program
 
 
 def _path_program(

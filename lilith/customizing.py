@@ -12,7 +12,7 @@ import numpy as np
 
 from lilith import tree
 from lilith.api import check_function
-from lilith.asked import function_name
+from lilith.asked import function_name, shown_structure
 from lilith.cache import anchor_of
 from lilith.ir.graph import Graph, Literal, Value
 from lilith.ir.primitive import primitive
@@ -262,7 +262,7 @@ def _parts(what: str, x: Any, structure: Any, count: int) -> list[Any]:
     leaves, own = tree.flatten(x)
     if own != structure:
         raise ArgumentError(
-            f"{what} with the structure {own}, not {structure}",
+            f"{what} with the structure {shown_structure(own, len(leaves))}, not {shown_structure(structure, count)}",
             hint="give the same dict, list or object with arrays of the same shapes; None for zero",
         )
     return leaves
@@ -320,7 +320,8 @@ def pure_callback(f: Callable[..., Any], result: Any, *args: Any) -> Any:
         returned, own = tree.flatten(f(*tree.unflatten(taken, given)))
         if own != structure:
             raise ArgumentError(
-                f"pure_callback: {function_name(f)} returned the structure {own}, {structure} was declared",
+                f"pure_callback: {function_name(f)} returned the structure {shown_structure(own, len(returned))}, "
+                f"{shown_structure(structure, len(types))} was declared",
                 hint="return what was declared",
             )
         return tuple(returned)

@@ -48,11 +48,12 @@ class Executable:
         run: `run(leaves, cotangent=(), decided=0)`, the user's result, or `Diverged`.
         path: the outcomes of the guards under which its results count.
         paths: the programs for other outcomes of the same call, this one included.
+        parts: the two programs that it merges, if it does (`lilith.merging`).
         recent: whether it has been used since the cache last looked, as far as the cache knows.
         fast_plan: the plan of the captures for which a warm path has been written.
     """
 
-    __slots__ = ("derivation", "description", "fast_plan", "layout", "path", "paths", "recent", "run")
+    __slots__ = ("derivation", "description", "fast_plan", "layout", "parts", "path", "paths", "recent", "run")
 
     def __init__(
         self, derivation: Derivation, leaves: Sequence[Any], cotangent: Sequence[Any], description: dict[str, str]
@@ -61,6 +62,7 @@ class Executable:
         self.path = tuple([guard.outcome for guard in derivation.guards])
         self.description = description
         self.paths: Any = None
+        self.parts: tuple[Executable, Executable] | None = None
         self.recent = True
         self.fast_plan: Any = None
         kinds = derivation.kinds

@@ -3,16 +3,20 @@
 from __future__ import annotations
 
 import hashlib
+import io
 import json
 import os
 import tempfile
 import zipfile
 import zlib
-from collections.abc import Sequence
+from collections.abc import Callable, Sequence
 from typing import Any
+
+import numpy as np
 
 from lilith.ir.graph import Graph, Literal
 from lilith.ir.primitive import primitive
+from lilith.ir.type import TensorType, parse_type
 from lilith.ops.nested import all_nodes
 from lilith.ops.shape import constant
 from lilith.program import Signature, UserCalling
@@ -215,3 +219,50 @@ def load_program(path: str | os.PathLike[str]) -> Program:
         raise ProgramFileError(
             f"{name} is no whole program file ({error})", hint="write it with lilith.export(path, lowered)"
         ) from error
+
+
+def load_compiled(data: bytes) -> Callable[..., Any]:
+    """The function that `Compiled.serialize()` has put into bytes: machine code, nothing is compiled.
+
+    Raises:
+        ProgramFileError: these are no such bytes, or they were made by other versions of jax and jaxlib.
+        ArgumentError: there is no device of their platform here.
+
+    >>> import numpy as np, lilith
+    >>> data = lilith.lower_grad(lambda x: np.sum(x * x), np.ones(2)).compile().serialize()
+    >>> lilith.load_compiled(data)(np.array([1.0, 2.0]))[1]["x"]
+    array([2., 4.])
+    """
+    try:
+        with zipfile.ZipFile(io.BytesIO(data)) as archive:
+            header = json.loads(archive.read("compiled.json"))
+            signature, made, platform = Signature.from_json(header["signature"]), header["versions"], header["platform"]
+            code = archive.read("machine_code")
+            named = [name.partition(": ") for name in archive.namelist() if name.startswith("constant")]
+            constants = [_array(parse_type(text), archive.read(f"{name}: {text}")) for name, _, text in named]
+    except _NOT_WHOLE as error:
+        raise ProgramFileError(f"these bytes are no compiled program ({error})", hint="compiled.serialize()") from error
+    if made != carrier.versions():
+        raise ProgramFileError(
+            f"the program was compiled by {made}, here are {carrier.versions()}",
+            hint="compile it again; lilith.export writes programs that do not depend on versions",
+        )
+    if platform not in carrier.available_platforms():
+        raise ArgumentError(
+            f"the program was compiled for {platform}, and there is no such device here",
+            hint=f"compile it again; here are: {', '.join(carrier.available_platforms())}",
+        )
+    loaded = carrier.load_ahead(code, platform)
+
+    def call(*args: Any, **kwargs: Any) -> Any:
+        given = signature.take(args, kwargs)
+        return signature.assemble(signature.give(loaded(*given, *constants), given))
+
+    call.__name__ = signature.name
+    return call
+
+
+def _array(type: TensorType | None, data: bytes) -> np.ndarray:
+    if type is None:
+        raise ValueError("an array without a type")
+    return np.frombuffer(data, type.dtype).reshape(type.shape)

@@ -16,11 +16,15 @@ import numpy as np
 from lilith.ir.graph import Node, Source, Value
 from lilith.ir.interpret import evaluate
 from lilith.ir.primitive import primitive
+from lilith.source import NumberRangeError
 
 if TYPE_CHECKING:
     from lilith.trace import Trace
 
 INT64 = np.dtype(np.int64)
+
+NO_INTEGER = np.iinfo(np.int64).min
+"""What the predicate of an integer is where there is none of 64 bits: NaN, infinities, large numbers."""
 
 
 class Guard(NamedTuple):
@@ -28,7 +32,7 @@ class Guard(NamedTuple):
 
     Attributes:
         order: which decision of the call it was, counted over all of its traces.
-        value: an i64[] of the graph: the predicate, or the integer that was asked for.
+        value: an i64[] of the graph: the predicate, or the integer that was asked for (`NO_INTEGER`: there is none).
         outcome: what it was taken to be.
         integer: an integer was asked for, not a truth value.
         source: the user's line.
@@ -146,6 +150,8 @@ def decide(trace: Trace, tracer: Any, integer: bool, error: Callable[[str], Exce
 
     Raises:
         TraceError: there is no concrete value; or captured values alone decide, which then become part of the key.
+        ValueError, OverflowError: the integer of NaN, of an infinity, as Python has it.
+        NumberRangeError: the integer has more than 64 bits.
     """
     value = tracer.value
     known = trace.decided.get((value, integer))
@@ -165,6 +171,11 @@ def decide(trace: Trace, tracer: Any, integer: bool, error: Callable[[str], Exce
     if inputs and trace.decisions is not None:  # what depends on nothing is no decision
         order, forced = trace.decisions.next()
         answer = answer if forced is None else forced
+        if integer and not NO_INTEGER < answer < -NO_INTEGER:
+            raise NumberRangeError(
+                f"the Python integer of a traced array ({value.type}) has more than 64 bits here",
+                hint="np.trunc(x) is the integer as an array, of any size",
+            )
         trace.guards.append(Guard(order, _predicate(trace, value, integer), answer, integer, trace.source))
     trace.decided[value, integer] = answer
     return answer
@@ -172,9 +183,22 @@ def decide(trace: Trace, tracer: Any, integer: bool, error: Callable[[str], Exce
 
 def _predicate(trace: Trace, value: Value, integer: bool) -> Value:
     """The guard as an i64[] of the trace."""
+
+    def emit(name: str, *operands: Value, **parameters: Any) -> Value:
+        return trace.emit(primitive(name), operands, parameters)
+
     if value.shape:
-        value = trace.emit(primitive("reshape"), (value,), {"shape": ()})
-    if not integer:
-        flag = np.dtype(bool)
-        value = value if value.dtype == flag else trace.emit(primitive("convert"), (value,), {"dtype": flag})
-    return value if value.dtype == INT64 else trace.emit(primitive("convert"), (value,), {"dtype": INT64})
+        value = emit("reshape", value, shape=())
+    flag = np.dtype(bool)
+    if not integer and value.dtype != flag:
+        value = emit("convert", value, dtype=flag)
+    if value.dtype == INT64:
+        return value
+    number = emit("convert", value, dtype=INT64)
+    if value.dtype.kind in "bi" or np.can_cast(value.dtype, INT64):
+        return number
+    with np.errstate(over="ignore"):  # float16 has all of its finite numbers in 64 bits
+        limit = np.array(2.0**63).astype(value.dtype).item()
+    size = value if value.dtype.kind == "u" else emit("abs", value)
+    fits = emit("lt", size, emit("fill", value=limit, shape=(), dtype=value.dtype))  # NaN does not
+    return emit("select", fits, number, emit("fill", value=NO_INTEGER, shape=(), dtype=INT64))

@@ -51,6 +51,13 @@ def _scipy(name: str) -> Callable[..., Any]:
     return getattr(scipy.linalg, name)
 
 
+def _pair(name: str, given: Any, source: str) -> tuple[Any, Any]:
+    """Both parts of what a factorisation gave."""
+    if not isinstance(given, tuple | list) or len(given) != 2:
+        raise ArgumentError(f"{name}: takes what {source} returns, got {type(given).__name__}", hint=f"{source}(a)")
+    return given[0], given[1]
+
+
 def _columns(b: Any, name: str, rows: int) -> tuple[Value, bool]:
     """A right side as matrices, and whether it is one vector."""
     y = lift(b)
@@ -135,7 +142,7 @@ def cho_factor(a: Any, lower: bool = False) -> tuple[Any, bool]:
 
 def cho_solve(c_and_lower: tuple[Any, bool], b: Any) -> Any:
     """The x with a x = b from `cho_factor(a)`."""
-    c, lower = c_and_lower
+    c, lower = _pair("cho_solve", c_and_lower, "cho_factor")
     if not contains_tracer(c) and not contains_tracer(b):
         return _scipy("cho_solve")((c, lower), b)
     current_trace()
@@ -173,7 +180,7 @@ def lu_solve(lu_and_piv: tuple[Any, Any], b: Any, trans: int = 0) -> Any:
 
     The gradient flows through the factors. For a gradient with respect to a, numpy.linalg.solve does less work.
     """
-    packed, piv = lu_and_piv
+    packed, piv = _pair("lu_solve", lu_and_piv, "lu_factor")
     if not contains_tracer(packed) and not contains_tracer(b):
         return _scipy("lu_solve")((packed, piv), b, trans=trans)
     current_trace()

@@ -16,6 +16,7 @@ from lilith.asked import (
     gradient_source,
     leaf_types,
     plain_leaf,
+    shown_structure,
     value_kind,
     wanted_leaves,
 )
@@ -156,8 +157,9 @@ def _given_tangents(asked: Asked) -> list[int]:
             given = [None] * len(leaves)
         elif given_structure != structure:
             raise ArgumentError(
-                f"{name}: the tangent of {arguments.names[i]} has the structure {given_structure}, "
-                f"not the argument's, {structure}",
+                f"{name}: the tangent of {arguments.names[i]} has the structure "
+                f"{shown_structure(given_structure, len(given))}, not the argument's, "
+                f"{shown_structure(structure, len(leaves))}",
                 hint="give the same dict, list or object with tangents in place of its arrays",
             )
         for leaf, t in zip(leaves, given, strict=True):

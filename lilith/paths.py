@@ -17,6 +17,9 @@ from lilith.source import LilithWarning
 KEPT = 64
 """So many paths of one call signature are kept; those used longest ago go first."""
 
+HOT = 8
+"""Two paths that have been right so often, each, are merged into one program."""
+
 WARNED = 16
 """So many paths, and a warning says where they come from."""
 
@@ -27,13 +30,15 @@ class Paths:
     Attributes:
         programs: the one that was needed last comes first.
         misses: how often the program that is tried first was the wrong one since it came to be.
+        merged: the pairs of paths that have been merged, or cannot be.
     """
 
-    __slots__ = ("_warned", "misses", "programs")
+    __slots__ = ("_warned", "merged", "misses", "programs")
 
     def __init__(self, first: Executable):
         self.programs = [first]
         self.misses = 0
+        self.merged: set[frozenset[tuple[int, ...]]] = set()
         self._warned = False
 
     def find(self, prefix: tuple[int, ...]) -> Executable | None:
@@ -53,6 +58,14 @@ class Paths:
         self.misses += 1
         if self.programs[0] is not program and program in self.programs:
             self.programs = [program, *(p for p in self.programs if p is not program)]
+
+    def are_hot(self, a: Executable, b: Executable) -> bool:
+        """Whether two programs are worth merging: both needed often, and not tried yet. Answers yes once."""
+        pair = frozenset((a.path, b.path))
+        if min(a.layout.served[0], b.layout.served[0]) < HOT or pair in self.merged or a.parts or b.parts:
+            return False
+        self.merged.add(pair)
+        return True
 
     def _warn(self, name: str) -> None:
         lines: Counter[tuple[str, int]] = Counter()
@@ -90,6 +103,12 @@ def settle(
     Arguments:
         build: `(decided outcomes)` makes the program of such a path.
     """
+    if program.parts is not None:
+        program = program.parts[0]
+        result = program.run(leaves, cotangent)
+        if result.__class__ is not Diverged:
+            return result, program
+        found = result.outcomes
     decided = 0
     while True:
         place = next(i for i in range(decided, len(found)) if found[i] != program.path[i])

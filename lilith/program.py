@@ -9,7 +9,10 @@ structure], ...]}` and `{"object": name, "fields": ...}` contain others, `{"stat
 from __future__ import annotations
 
 import collections
+import io
+import json
 import types
+import zipfile
 from collections import deque
 from collections.abc import Callable, Sequence
 from typing import Any, NamedTuple
@@ -26,9 +29,9 @@ from lilith.signature import JAX_TRACER, STATIC, Arguments, describe
 from lilith.source import ArgumentError, DtypeError, ShapeError
 from lilith.trace import Traced, as_array
 from lilith.tree import attributes
-from lowering.carrier import Array, JaxTracer
+from lowering.carrier import Array, JaxTracer, versions
 from lowering.runtime import ARRAY, JAX, PYTHON, SCALAR
-from lowering.stages import Calling
+from lowering.stages import Calling, Compiled
 
 Layout = dict[str, Any]
 
@@ -342,3 +345,19 @@ class UserCalling(Calling):
 
     def give(self, outputs: Sequence[Any], given: Sequence[Any]) -> Any:
         return self._assemble(self.signature.give(outputs, given))
+
+    def pack(self, compiled: Compiled) -> bytes:
+        """A zip archive: the signature, the captured values, the machine code."""
+        content = io.BytesIO()
+        with zipfile.ZipFile(content, "w") as archive:
+            header = {
+                "versions": versions(),
+                "platform": compiled.lowered.platform,
+                "signature": self.signature.to_json(),
+            }
+            archive.writestr("compiled.json", json.dumps(header))
+            archive.writestr("machine_code", compiled.machine_code())
+            for i, array in enumerate(self.constants):
+                type = compiled.lowered.graph.inputs[len(self.signature.inputs) + i].type
+                archive.writestr(f"constant{i}: {type}", np.asarray(array, dtype=type.dtype).tobytes())
+        return content.getvalue()

@@ -14,11 +14,10 @@ import scipy.special
 
 from lilith.ir.graph import Value, fill_like
 from lilith.numpy import reductions, scipy_ufuncs, ufuncs
-from lilith.numpy.core import floating, lift, normalize_axes, static_int, unify, wrap
+from lilith.numpy.core import floating, full, lift, normalize_axes, static_int, unify, wrap
 from lilith.numpy.shaping import squeeze
-from lilith.ops import elementwise
+from lilith.ops import elementwise, reduction, shape
 from lilith.ops import special as primitives
-from lilith.ops.control import stop_gradient
 from lilith.trace import contains_tracer, current_trace
 from lilith.tracer import REPLACEMENTS
 
@@ -59,11 +58,18 @@ xlog1py = unwrap(scipy.special.xlog1py)
 xlogy = unwrap(scipy.special.xlogy)
 
 
-def _finite_maximum(x: Value, axis: Any) -> Value:
-    """The maximum along the axis as a constant; 0 in place of an infinite one, -inf of nothing."""
-    sizes = [x.shape[a] for a in normalize_axes(axis, x.ndim, "max")]
-    initial = -np.inf if 0 in sizes else reductions.NOT_GIVEN
-    m = stop_gradient(reductions.max(x, axis, keepdims=True, initial=initial))
+def _shift(x: Value, axis: Any) -> Value:
+    """The largest element along the axis, as a constant with axes of size 1; -inf of nothing."""
+    axes = normalize_axes(axis, x.ndim, "max")
+    ones = tuple([1 if a in axes else n for a, n in enumerate(x.shape)])
+    if 0 in [x.shape[a] for a in axes]:
+        return full(-np.inf, ones, x.dtype)
+    return shape.reshape(reduction.exponent_shift(x, axes=axes), shape=ones)
+
+
+def _finite_shift(x: Value, axis: Any) -> Value:
+    """The same, and 0 in place of an infinite one."""
+    m = _shift(x, axis)
     return elementwise.select(elementwise.is_finite(m), m, fill_like(m, 0))
 
 
@@ -78,12 +84,12 @@ def logsumexp(a: Any, axis: Any = None, b: Any = None, keepdims: bool = False) -
     current_trace()
     if b is None:
         x = floating(lift(a))
-        m = _finite_maximum(x, axis)
+        m = _finite_shift(x, axis)
         terms = elementwise.exp(ufuncs.subtract(x, m))
     else:
         x, weights = map(floating, unify("logsumexp", a, b))
         unused = elementwise.eq(weights, fill_like(weights, 0))
-        m = _finite_maximum(elementwise.select(unused, fill_like(x, -np.inf), x), axis)
+        m = _finite_shift(elementwise.select(unused, fill_like(x, -np.inf), x), axis)
         exponent = ufuncs.subtract(x, m)
         # 0 · exp(a) must be 0 and have the slope exp(a) in b: only what would overflow is cut off
         limit = fill_like(x, float(np.floor(np.log(float(ml_dtypes.finfo(x.dtype).max)))))
@@ -102,7 +108,7 @@ def softmax(x: Any, axis: Any = None) -> Any:
         return scipy.special.softmax(x, axis=axis)
     current_trace()
     v = floating(lift(x))
-    terms = elementwise.exp(ufuncs.subtract(v, _finite_maximum(v, axis)))
+    terms = elementwise.exp(ufuncs.subtract(v, _shift(v, axis)))
     # one reciprocal per sum in place of a division per element, here and in the derivative
     total = reductions.sum(terms, axis, keepdims=True)
     return wrap(ufuncs.multiply(terms, elementwise.div(fill_like(total, 1), total)))
@@ -114,7 +120,7 @@ def log_softmax(x: Any, axis: Any = None) -> Any:
         return scipy.special.log_softmax(x, axis=axis)
     current_trace()
     v = floating(lift(x))
-    shifted = ufuncs.subtract(v, _finite_maximum(v, axis))
+    shifted = ufuncs.subtract(v, _shift(v, axis))
     total = reductions.sum(elementwise.exp(shifted), axis, keepdims=True)
     return wrap(ufuncs.subtract(shifted, elementwise.log(total)))
 

@@ -103,7 +103,6 @@ class Tracer:
 
     __slots__ = ("__weakref__", "recorder", "value")
     __array_priority__ = 1000
-    __hash__ = None  # type: ignore[assignment]
 
     def __init__(self, value: Value, trace: Any):
         self.value = value
@@ -195,7 +194,17 @@ class Tracer:
             _no_value(self, "the truth value", remedy)
         return bool(self._decide(False, "the truth value"))
 
+    def __hash__(self) -> int:
+        raise TraceError(
+            f"a traced array ({self.value.type}) cannot be a key of a dict, a member of a set or an argument of a "
+            "function with functools.cache",
+            hint="make an int of it, where it is one: table[int(x)]; or call the function inside of functools.cache",
+            tracers=(self,),
+        )
+
     def __int__(self) -> int:
+        if self.dtype.kind == "c":
+            raise DtypeError(f"int() of a complex traced array ({self.value.type})", hint="int(x.real)")
         return self._decide(True, "int()")
 
     def __index__(self) -> int:
@@ -239,7 +248,8 @@ class Tracer:
             f"a traced array ({self.value.type}) cannot become a plain ndarray",
             hint=replacement()
             or table_hint()
-            or "np.stack([x, y]) instead of np.array([x, y]), also inside np.sum([x, y]); "
+            or ("" if self.shape or self.dtype.kind not in "iu" else "np.arange(int(n)) instead of np.arange(n); ")
+            + "np.stack([x, y]) instead of np.array([x, y]), also inside np.sum([x, y]); "
             "lilith.numpy.asarray(x) instead of np.asarray(x); np.sin(x) instead of math.sin(x); "
             "np.stack or np.concatenate of the parts instead of a[i] = x",
             tracers=(self,),

@@ -68,12 +68,25 @@ def cost_of(graph: Graph, xla: dict[str, float] | None = None) -> Cost:
         xla: XLA's estimate, if the program is compiled; the totals are kept, not what it says per operand.
     """
     found: dict[str, Row] = {}
-    for node in graph.nodes:
-        old = found.get(node.primitive.name, Row(0, 0, 0))
-        moved = sum(x.type.nbytes for x in (*node.operands, *node.results))
-        found[node.primitive.name] = Row(old.nodes + 1, old.flops + flops_of(node), old.bytes + moved)
+    _count(graph, 1, found)
     totals = {key: value for key, value in (xla or {}).items() if "{" not in key and "operand" not in key}
     return Cost(found, totals)
+
+
+def _count(graph: Graph, times: int, found: dict[str, Row]) -> None:
+    """Add the nodes of a graph that runs so often. The body of a scan counts once a step, all branches of a case and
+    one step of a while_loop once: how often they run is not known."""
+    for node in graph.nodes:
+        old = found.get(node.primitive.name, Row(0, 0, 0))
+        if node.primitive.graphs:
+            found[node.primitive.name] = Row(old.nodes + times, old.flops, old.bytes)
+            for inner in node.graphs():
+                _count(inner, times * node.params.get("length", 1), found)
+            continue
+        moved = sum(x.type.nbytes for x in (*node.operands, *node.results))
+        found[node.primitive.name] = Row(
+            old.nodes + times, old.flops + times * flops_of(node), old.bytes + times * moved
+        )
 
 
 def flops_of(node: Node) -> int:

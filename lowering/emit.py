@@ -15,6 +15,7 @@ import numpy as np
 
 from lilith.ir.graph import Graph, Node, Source, Value
 from lilith.ir.type import TensorType, dtype_name, kind
+from lilith.ops.checkpoints import expand
 
 Rule = Callable[["Emitter", Node, list[str]], Any]
 
@@ -187,6 +188,28 @@ class Emitter:
             f'"stablehlo.return"({c}) : ({t}) -> (){loc} }}'
         )
 
+    def body(self, graph: Graph, operands: Sequence[str]) -> list[str]:
+        """Write a graph's operations for operands of these names; returns the names of its outputs."""
+        outer, passed_on = self.graph, self._passed_on
+        self.graph, self._passed_on = expand(graph), None
+        names = dict(zip(graph.inputs, operands, strict=True))
+        results = self.write(self.graph.nodes, names, self.graph.outputs, located=True)
+        self.graph, self._passed_on = outer, passed_on
+        return results
+
+    def region(
+        self, types: Sequence[TensorType], write: Callable[[list[str]], Sequence[tuple[str, TensorType]]]
+    ) -> str:
+        """A region with arguments of these types; `write(names)` writes its operations and gives what it returns."""
+        location, outer, self.lines = self.location, self.lines, []
+        names = [self.fresh() for _ in types]
+        returned = write(names)
+        self.location = location
+        self.several("stablehlo.return", [y for y, _ in returned], [t for _, t in returned], (), "")
+        body, self.lines = "\n".join(self.lines), outer
+        arguments = ", ".join(f"{name}: {tensor_type(t)}" for name, t in zip(names, types, strict=True))
+        return f"{{ ^bb0({arguments}):\n{body} }}" if arguments else f"{{\n{body} }}"
+
     def is_stored(self, value: Value) -> bool:
         """Whether a value goes to memory in any case: it is an output or an operand of a matrix product, and of nothing
         that could be computed in one pass with it."""
@@ -265,14 +288,13 @@ def emit(graph: Graph, platform: str = "cpu") -> str:
         platform: one of PLATFORMS; matters only to graphs with operations that a vendor's library does.
     """
     e = Emitter(graph, platform)
-    names: dict[Value, str] = {x: f"%arg{i}" for i, x in enumerate(graph.inputs)}
-    outputs = e.write(graph.nodes, names, graph.outputs, located=True)
+    names = e.body(graph, [f"%arg{i}" for i in range(len(graph.inputs))])
     parameters = ", ".join(
         f"%arg{i}: {tensor_type(x.type)} loc({string(name)})"
         for i, (x, name) in enumerate(zip(graph.inputs, graph.input_names, strict=True))
     )
     results = ", ".join(tensor_type(y.type) for y in graph.outputs)
-    returned = ", ".join(outputs)
+    returned = ", ".join(names)
     body = "\n".join([*e.lines, f'"func.return"({returned}) : ({results}) -> () loc(unknown)'])
     head = f"module @{string(graph.name)} {{\nfunc.func public @main({parameters}) -> ({results}) {{"
     return "\n".join([head, body, "} loc(unknown)", "} loc(unknown)", *e.location_lines(), ""])

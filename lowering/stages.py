@@ -37,6 +37,10 @@ class Calling:
         """The caller's result for the program's outputs; `given` is what `take` gave."""
         return list(outputs)
 
+    def pack(self, compiled: Compiled) -> bytes:
+        """A compiled program with all that calling it takes."""
+        return compiled.machine_code()
+
 
 class Lowered:
     """A function or its gradient as a StableHLO module.
@@ -175,7 +179,7 @@ class Compiled:
     def _dump(self) -> dict[str, str]:
         """What XLA writes down when it compiles, by file name without the module's number."""
         with tempfile.TemporaryDirectory() as folder:
-            self._compiled({**self.options, "xla_dump_to": folder})
+            self._compiled({**self.options, "xla_dump_to": folder, "xla_dump_emitter_re": ".*"})
             files = sorted(Path(folder).iterdir())
             return {f.name.partition(".")[2]: f.read_text(errors="replace") for f in files if f.suffix in _WRITTEN}
 
@@ -213,10 +217,14 @@ class Compiled:
             "code": stats.generated_code_size_in_bytes,
         }
 
-    def serialize(self) -> bytes:
-        """The machine code, for machines of this kind with this version of jaxlib; `lilith.export` writes programs that
-        travel."""
+    def machine_code(self) -> bytes:
+        """What XLA has compiled, as bytes."""
         return carrier.serialize_ahead(self._executable)
+
+    def serialize(self) -> bytes:
+        """The machine code with all that calling it takes, for `lilith.load_compiled` on machines of this kind with the
+        same jaxlib; `lilith.export` writes programs that travel."""
+        return self.lowered.calling.pack(self)
 
     def __call__(self, *args: Any, **kwargs: Any) -> Any:
         """Run it."""

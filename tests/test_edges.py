@@ -81,7 +81,7 @@ EDGES = {
     "log1p(exp(x)) far down": Edge(lambda x: np.logaddexp(x, 0.0), -1e4, 0, 0, 0),
     "logaddexp(x, -inf)": Edge(lambda x: np.logaddexp(x, -INF), 2.0, 2, 1, 0),
     "sinc at 0": Edge(np.sinc, 0.0, 1, 0, -(np.pi**2) / 3),
-    "var of equal numbers": Edge(lambda x: np.var(np.stack([x, x, x])), 2.0, 0, 0, 0),
+    "var of equal numbers": Edge(lambda x: np.var(np.stack([x, x, x, x])), 2.0, 0, 0, 0),
     "var of (x, 1) at 1": Edge(lambda x: np.var(np.stack([x, 0 * x + 1])), 1.0, 0, 0, 0.5),
     "dead sqrt": Edge(dead(np.sqrt), 0.0, 0, 3, 0),
     "dead log": Edge(dead(np.log), 0.0, 0, 3, 0),

@@ -209,3 +209,41 @@ def test_dtypes(tmp_path, dtype):
     lilith.export(tmp_path / "f.lilith", lilith.lower(lambda x: x + table[:3], x))
     y = lilith.load_program(tmp_path / "f.lilith")(x)
     assert y.dtype == x.dtype and np.array_equal(y, x + table[:3])
+
+
+def steered(w, x):
+    h = lilith.fori_loop(0, 4, lambda i, h: np.tanh(w @ h + 0.1 * i), x)
+    n = lilith.while_loop(lambda s: np.sum(s * s) > 1e-2, lambda s: s * 0.5, h)
+    return lilith.cond(np.sum(h) > 0, lambda: np.sum(h * h), lambda: np.sum(h)) + np.sum(n) * TABLE[7]
+
+
+def test_loops_and_branches_are_exported(tmp_path):
+    w = np.eye(3) * 0.9 + 0.1
+    for platform in ("cpu", "cuda", "rocm", "tpu"):
+        text = str(lilith.lower_grad(steered, w, lilith.spec("f64[3]"), platform=platform))
+        assert "stablehlo.while" in text and "stablehlo.case" in text
+    lowered = lilith.lower_grad(steered, w, lilith.spec("f64[3]"))
+    lilith.export(tmp_path / "steered.lilith", lowered)
+    program = lilith.load_program(tmp_path / "steered.lilith")
+    compiled = lowered.compile()
+    for x in (np.ones(3), -np.ones(3)):
+        expected, expected_g = lilith.grad(steered, w, x)
+        for value, g in (program(w, x), compiled(w, x)):
+            assert value == pytest.approx(expected, rel=1e-13)
+            np.testing.assert_allclose(g["w"], expected_g["w"], rtol=1e-12)
+    assert compiled.cost().flops > 0 and "while" in compiled.hlo()
+
+
+def test_libraries_are_called_by_exported_programs(tmp_path):
+    """Factorisations differ from platform to platform: the file says for which it is."""
+    a = np.eye(3) * 2 + 0.1
+    lowered = lilith.lower_grad(lambda a, b: np.sum(np.linalg.solve(a, b) ** 2), a, np.ones(3), platform="cpu")
+    lilith.export(tmp_path / "solve.lilith", lowered)
+    program = lilith.load_program(tmp_path / "solve.lilith")
+    assert program.platforms == ("cpu",)
+    expected, expected_g = lilith.grad(lambda a, b: np.sum(np.linalg.solve(a, b) ** 2), a, np.ones(3))
+    value, g = program(a, np.ones(3))
+    assert value == pytest.approx(expected) and np.allclose(g["a"], expected_g["a"])
+    lilith.export(tmp_path / "other.lilith", lowered, platforms=["cuda", "tpu"])
+    with pytest.raises(UnsupportedError, match="exported for cuda, tpu, not for cpu"):
+        lilith.load_program(tmp_path / "other.lilith")(a, np.ones(3))

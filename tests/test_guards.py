@@ -134,6 +134,18 @@ def test_integers_are_lengths_and_positions() -> None:
     assert lilith.jit(lambda x, n: np.linspace(0.0, 1.0, n) * x)(2.0, np.int64(3)).tolist() == [0.0, 1.0, 2.0]
 
 
+def test_the_length_of_a_range_is_a_decision() -> None:
+    def f(start, step):
+        return np.sum(lilith.numpy.arange(start, 2.0, step) ** 2)
+
+    for start, step in ((1.0, 0.25), (0.5, 0.4), (1.0, 0.23), (3.0, 0.5)):
+        value, g = lilith.grad(f, start, step)
+        x, i = np.arange(start, 2.0, step), np.arange(len(np.arange(start, 2.0, step)))
+        assert value == pytest.approx(f(start, step))
+        assert g[0] == pytest.approx(np.sum(2 * x)) and g[1] == pytest.approx(np.sum(2 * x * i))
+    assert lilith.jit(lambda n: lilith.numpy.arange(n) * 2)(np.int64(3)).tolist() == [0, 2, 4]
+
+
 def test_programs_are_compiled_once_per_path() -> None:
     runs = []
 
@@ -294,6 +306,68 @@ def test_the_number_of_paths_is_bounded(monkeypatch: pytest.MonkeyPatch) -> None
     assert len(program.paths.programs) <= 3
 
 
+# ---- paths taken in turn ------------------------------------------------------------------------------------------
+
+
+def first_program(f: Any) -> Any:
+    (program,) = lilith.cache.entries[id(f.__code__)].programs()
+    return program
+
+
+def test_two_hot_paths_become_one_program() -> None:
+    low, high = np.linspace(0.0, 1.0, 300), np.linspace(1.0, 2.0, 300)
+
+    def f(model, x):
+        y = model["w"] * x
+        if y > 1.0:
+            y = y * np.sum(high)
+        else:
+            y = y * y * np.sum(low)
+        if y > 400.0:
+            return y + 1.0, {"y": y}
+        return y, {"y": y}
+
+    def plain(w, x):
+        (value, _), slope = f({"w": w}, x), 1e-6
+        (up, _), (down, _) = f({"w": w + slope}, x), f({"w": w - slope}, x)
+        return value, (up - down) / (2 * slope)
+
+    for i in range(60):
+        w, x = 0.3 + 0.013 * (i % 7), 2.0 if i % 2 else 4.0
+        (value, aux), g = lilith.grad(f, {"w": w}, x, has_aux=True)
+        expected, slope = plain(w, x)
+        assert value == pytest.approx(expected) and g[0]["w"] == pytest.approx(slope, rel=1e-6)
+        assert aux["y"] == value - (value > 400.0) and g["x"] == pytest.approx(slope * w / x, rel=1e-6)
+    program = first_program(f)
+    assert program.parts is not None and program.path[-1] == 1
+    assert lilith.grad(f, {"w": 2.0}, 4.0, has_aux=True)[0][0] == f({"w": 2.0}, 4.0)[0]  # a third path
+
+
+def test_merged_paths_of_device_arrays_and_cotangents() -> None:
+    def f(x):
+        return np.sin(x) if np.sum(x) > 0 else np.stack([x[1], x[0]])
+
+    gradient = lilith.value_and_grad(f, cotangent=np.array([1.0, 3.0], np.float32))
+    for i in range(60):
+        x = np.array([0.5, 0.25 if i % 2 else -2.0], np.float32)
+        value, g = gradient(jax.numpy.asarray(x))
+        expected = np.cos(x) * [1, 3] if x.sum() > 0 else [3.0, 1.0]
+        assert isinstance(value, jax.Array)
+        np.testing.assert_allclose(value, f(x), rtol=1e-6)
+        np.testing.assert_allclose(g[0], expected, rtol=1e-6)
+    assert first_program(f).parts is not None
+
+
+def test_paths_with_results_of_other_types_stay_apart() -> None:
+    def f(x):
+        return (x, x) if x > 0 else x * 2.0
+
+    for i in range(60):
+        x = 1.0 if i % 2 else -1.0
+        assert lilith.jit(f)(x) == f(x)
+    assert first_program(f).parts is None
+
+
 # ---- XLA's outcome counts -------------------------------------------------------------------------------------------
 
 
@@ -407,3 +481,26 @@ def test_random_branching_programs(lines: list[str], seed: int) -> None:
             twice = derivative(f, x, 3e-7)
             if np.allclose(expected, twice, rtol=1e-4, atol=1e-5):  # not within a step of a jump
                 np.testing.assert_allclose(g[0], expected, rtol=1e-4, atol=1e-5)
+
+
+@pytest.mark.parametrize(
+    "dtype, number, error",
+    [
+        (np.float64, np.nan, ValueError),
+        (np.float64, -np.inf, OverflowError),
+        (np.float64, 1e30, OverflowError),
+        (np.float32, -1e30, OverflowError),
+        (np.float16, np.inf, OverflowError),
+        (np.uint64, 2**63 + 5, OverflowError),
+    ],
+)
+def test_no_integer_is_an_error_in_first_and_in_later_calls(dtype, number, error):
+    def scaled(x):
+        return 2.0 * int(x)
+
+    later = lilith.jit(scaled)
+    assert later(np.array(3, dtype)) == 6.0
+    for f in (later, lilith.jit(lambda x: 2.0 * int(x))):
+        with pytest.raises(error):
+            f(np.array(number, dtype))
+    assert later(np.array(7, dtype)) == 14.0

@@ -381,3 +381,15 @@ def test_errors_name_the_argument(i: int) -> None:
         call()
     assert isinstance(caught.value, lilith.LilithError)
     assert re.search(words, str(caught.value), re.DOTALL), str(caught.value)
+
+
+def test_a_traced_beta_of_zero():
+    def loss(x, beta):
+        return nn.smooth_l1_loss(x, Y, beta=beta)
+
+    for beta in (0.0, 0.6):
+        value, g = lilith.grad(loss, X, beta, wrt=0)
+        known, same = lilith.grad(lambda x, beta=beta: nn.smooth_l1_loss(x, Y, beta=float(beta)), X, wrt=0)
+        np.testing.assert_allclose(value, known)
+        np.testing.assert_allclose(g[0], same[0])
+        assert np.all(np.isfinite(g[0]))

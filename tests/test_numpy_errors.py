@@ -8,6 +8,7 @@ from typing import Any
 import numpy as np
 import pytest
 
+import lilith
 from lilith.source import (
     ArgumentError,
     DtypeError,
@@ -84,6 +85,14 @@ ERRORS: dict[str, tuple[Callable[[Any], Any], type[Exception], str]] = {
     "== str": (lambda x: x == "a", DtypeError, "with 'a'"),
     "!= bytes": (lambda x: b"a" != x, DtypeError, "with b'a'"),
     "ptp": (lambda x: x.ptp(), AttributeError, r"call np\.ptp\(x\)"),
+    "diff": (lambda x: np.diff(x, n=-1), ArgumentError, "n=-1"),
+    "rot90": (lambda x: np.rot90(x[None], 1, (0, -2)), ShapeError, "one axis"),
+    "repeat": (lambda x: np.repeat(x, [1, 2]), ShapeError, r"repeats of shape \(2,\)"),
+    "negative repeat": (lambda x: np.repeat(x, -1), ArgumentError, "repeats=-1"),
+    "pad of nothing": (lambda x: np.pad(x[:0], 1, mode="reflect"), ShapeError, "no element on axis 0"),
+    "pad odd": (lambda x: np.pad(x, 1, mode="reflect", reflect_type="odd"), UnsupportedError, "reflect_type='odd'"),
+    "outer of matrices": (lambda x: np.linalg.outer(x[None], x), ShapeError, "two vectors"),
+    "cho_solve": (lambda x: lilith.linalg.cho_solve(x, x), ArgumentError, "takes what cho_factor returns"),
     "reduce": (lambda x: np.subtract.reduce(x), UnsupportedError, "subtract.reduce"),
 }
 
@@ -99,3 +108,28 @@ def test_errors_name_the_line() -> None:
     with pytest.raises(ShapeError) as caught:
         traced(lambda x: x + np.ones(3), V)
     assert "test_numpy_errors.py" in str(caught.value) and "hint:" in str(caught.value)
+
+
+@pytest.mark.parametrize("ord", [None, "nuc", 1, 2, np.inf])
+def test_norms_of_nothing(ord: Any) -> None:
+    shapes = [(0, 3), (3, 0)] + ([(0,)] if ord != "nuc" else [])
+    for shape in shapes:
+        assert lilith.jit(lambda x: np.linalg.norm(x, ord))(np.ones(shape)) == 0.0
+
+
+def test_few_elements() -> None:
+    for x in (np.ones(0, np.float32), np.ones(1, np.float32), np.ones(1, int)):
+        for f in (np.unwrap, lambda x: np.unwrap(x, period=4)):
+            y = lilith.jit(f)(x)
+            assert y.dtype == f(x).dtype and np.array_equal(y, f(x))
+    assert lilith.jit(lambda x: np.partition(x, 3))(np.ones(0)).shape == (0,)
+
+
+def test_numbers_that_the_function_captures_are_options_and_list_items() -> None:
+    two, infinite, x = 2.0, np.inf, np.arange(6.0).reshape(2, 3) - 2
+    for f in (
+        lambda x: np.linalg.norm(x, infinite) + np.linalg.norm(x, two) + np.linalg.norm(x[0], infinite),
+        lambda x: np.polyval([two, 1.0], x),
+        lambda x: np.average(x, axis=0, weights=[two, 1.0]),
+    ):
+        np.testing.assert_allclose(lilith.jit(f)(x), f(x))

@@ -310,3 +310,10 @@ def test_errors() -> None:
     ):
         with pytest.raises(error, match=text):
             call()
+
+
+def test_truncated_normal_where_the_tail_underflows() -> None:
+    key = random.key(0)
+    for lower, upper, expected in ((-41.0, -40.0, -40.0), (40.0, 41.0, 40.0), (-np.inf, -50.0, -50.0)):
+        assert np.all(random.truncated_normal(key, lower, upper, 3) == expected)
+        assert np.all(lilith.jit(lambda k, a, b: random.truncated_normal(k, a, b, 3))(key, lower, upper) == expected)

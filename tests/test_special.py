@@ -40,7 +40,7 @@ def both(x: np.ndarray) -> np.ndarray:
 
 
 UNIT = np.concatenate([powers(-30, -1), spread(0.1, 0.95), 1 - powers(-7, -1.3)])
-EDGES = np.array([0.0, 1.0, -1.0, 2.0, INF, -INF, NAN, 0.5, -2.5])
+EDGES = np.array([0.0, -0.0, 1.0, -1.0, 2.0, INF, -INF, NAN, 0.5, -2.5])
 # the points, and by how many units in the last place compiled float64 and float32 may differ from SciPy's float64
 UNARY: dict[str, tuple[np.ndarray, float, float]] = {
     "erf": (both(powers(-10, 1)), 10, 10),

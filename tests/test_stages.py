@@ -132,11 +132,32 @@ def test_what_xla_made():
         lilith.lower(np.sin, 1.0).compile({"xla_no_such_flag": 1})
 
 
-def test_serialized_machine_code_runs():
-    compiled = lilith.lower_grad(lambda x: np.sum(x * x), np.ones(3)).compile()
-    call = carrier.load_ahead(compiled.serialize(), compiled.lowered.platform)
-    value, gradient = call(np.arange(3.0))
-    assert float(value) == 5.0 and np.asarray(gradient).tolist() == [0.0, 2.0, 4.0]
+def test_serialized_machine_code_runs_in_another_process(tmp_path):
+    """With a captured value, a structure and a call of LAPACK."""
+    a, table = np.eye(3) * 2 + 0.1, np.arange(300.0)
+
+    def f(m, x):
+        return np.sum(np.linalg.solve(m["a"], x) ** 2) * table[3]
+
+    compiled = lilith.lower_grad(f, {"a": a}, np.ones(3)).compile()
+    (tmp_path / "code").write_bytes(compiled.serialize())
+    code = (
+        "import sys, numpy as np, lilith; call = lilith.load_compiled(open(sys.argv[1], 'rb').read())\n"
+        "value, g = call(dict(a=np.eye(3) * 2 + 0.1), np.ones(3)); print(repr(float(value)), g[0]['a'].shape)"
+    )
+    out = subprocess.run([sys.executable, "-c", code, tmp_path / "code"], capture_output=True, text=True, check=True)
+    value, shape = out.stdout.split(" ", 1)
+    assert float(value) == pytest.approx(lilith.grad(f, {"a": a}, np.ones(3))[0]) and shape.strip() == "(3, 3)"
+
+
+def test_bytes_that_are_no_compiled_program(monkeypatch):
+    data = lilith.lower(np.sin, 1.0).compile().serialize()
+    for wrong in (b"", b"text", data[:-30]):
+        with pytest.raises(lilith.ProgramFileError, match="no compiled program"):
+            lilith.load_compiled(wrong)
+    monkeypatch.setattr(carrier, "versions", lambda: {"jax": "0", "jaxlib": "0", "stablehlo": "0"})
+    with pytest.raises(lilith.ProgramFileError, match="was compiled by"):
+        lilith.load_compiled(data)
 
 
 def test_cost_is_counted_per_primitive_beside_xlas():

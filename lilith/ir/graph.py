@@ -155,6 +155,22 @@ class Node:
         self.results = results
         self.source = source
 
+    def graphs(self) -> tuple[Graph, ...]:
+        """The graphs among the parameters: branches, the body of a loop."""
+        found: list[Graph] = []
+        for name in self.primitive.graphs:
+            value = self.params[name]
+            found += value if isinstance(value, tuple) else (value,)
+        return tuple(found)
+
+    @property
+    def effect(self) -> bool:
+        """Whether the node is kept even when nobody uses its results: it, or a node in one of its graphs."""
+        primitive = self.primitive
+        return primitive.effect or (
+            bool(primitive.graphs) and any(node.effect for graph in self.graphs() for node in graph.nodes)
+        )
+
     def __repr__(self) -> str:
         return f"<node {self.primitive.name}>"
 
@@ -208,6 +224,22 @@ class Builder:
         result = Value(type)
         self.nodes.append(Node(primitive, operands, params, (result,), self.source))
         return result
+
+    def widen(self, results: tuple[Value, ...], params: dict[str, Any]) -> tuple[Value, ...]:
+        """Have the node that computes `results` compute more: it gets other parameters, which add results at the end.
+
+        The rule of a loop's derivative uses this to have the loop keep what the way back needs.
+
+        Returns:
+            The added results.
+        """
+        nodes = self.nodes
+        place = next(i for i in range(len(nodes) - 1, -1, -1) if nodes[i].results[:1] == results[:1])
+        node = nodes[place]
+        types = node.primitive.type(*[x.type for x in node.operands], **params)
+        added = tuple([Value(t) for t in types[len(results) :]])
+        nodes[place] = Node(node.primitive, node.operands, params, results + added, node.source)
+        return added
 
     def inline(self, graph: Graph, values: Sequence[Value]) -> list[Value]:
         """Append a graph's nodes with its inputs replaced by `values`; returns its outputs."""
@@ -303,6 +335,8 @@ class Graph:
             ):
                 raise VerifyError(f"{self.name}: {node} gives {types}, its results say {node.results}")
             hash(tuple(sorted(node.params.items())))
+            for graph in node.graphs():
+                graph.verify()
             for result in node.results:
                 define(result)
         for y in self.outputs:

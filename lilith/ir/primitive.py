@@ -64,11 +64,14 @@ class Primitive:
         masks: what this operation sends back may be zero because the element was not selected. Rules further down keep
             such zeros zero, also when they are multiplied with an infinite derivative ("strong zeros").
         effect: the operation is kept even when nobody uses its results.
+        graphs: the names of the parameters that hold a Graph or a tuple of them.
+        jvp: `(tangents, *operands, **params) -> (results, tangents of the results)`, None standing for a tangent that
+            is zero. Only loops and branches have one; other operations are pushed forward by transposing `vjp`.
 
     Calling a primitive records a node in the current builder. Operands are never broadcast and never promoted.
     """
 
-    __slots__ = ("batch", "effect", "eval", "masks", "name", "type", "vjp")
+    __slots__ = ("batch", "effect", "eval", "graphs", "jvp", "masks", "name", "type", "vjp")
 
     def __init__(
         self,
@@ -80,6 +83,8 @@ class Primitive:
         batch: Callable[..., Any],
         masks: bool = False,
         effect: bool = False,
+        graphs: tuple[str, ...] = (),
+        jvp: Callable[..., Any] | None = None,
     ):
         if name in PRIMITIVES:
             raise ValueError(f"primitive {name!r} is defined twice")
@@ -90,6 +95,8 @@ class Primitive:
         self.batch = batch
         self.masks = masks
         self.effect = effect
+        self.graphs = graphs
+        self.jvp = jvp
         PRIMITIVES[name] = self
 
     def __call__(self, *operands: Value, **params: Any) -> Any:

@@ -15,9 +15,8 @@ from lilith.numpy.core import convert, expand, lift
 from lilith.numpy.eager import array_function
 from lilith.numpy.scipy_ufuncs import xlogy
 from lilith.ops import elementwise
-from lilith.ops.control import stop_gradient
 from lilith.ops.indexing import take
-from lilith.ops.reduction import reduce_max, reduce_sum
+from lilith.ops.reduction import exponent_shift, reduce_sum
 from lilith.ops.shape import broadcast_in_dim, iota
 from lilith.source import ArgumentError, DtypeError, IndexingError, ShapeError
 from lilith.trace import contains_tracer
@@ -89,8 +88,12 @@ def smooth_l1_loss(input: Any, target: Any, reduction: str = "mean", beta: float
     if limit is not None and limit < 0:
         raise ArgumentError(f"nn.smooth_l1_loss: beta={beta}", hint="beta must not be negative")
     d = _difference("smooth_l1_loss", input, target)
+    if limit == 0:
+        return reduced("smooth_l1_loss", elementwise.abs(d), reduction)
     factor = scalar("smooth_l1_loss", "beta", beta, d)
-    loss = elementwise.abs(d) if limit == 0 else _huber(d, factor) / factor
+    loss = _huber(d, factor) / factor
+    if limit is None:
+        loss = elementwise.select(elementwise.eq(factor, fill_like(factor, 0)), elementwise.abs(d), loss)
     return reduced("smooth_l1_loss", loss, reduction)
 
 
@@ -285,7 +288,7 @@ def nll_loss(input: Any, target: Any, weight: Any = None, ignore_index: int = -1
 def _normaliser(x: Value) -> tuple[Value, Value]:
     """log Σ exp(x) over the classes as the sum of two: the maximum, 0 if infinite, a constant; and the rest."""
     axis = _class_axis(x)
-    top = stop_gradient(reduce_max(x, axes=(axis,)))
+    top = exponent_shift(x, axes=(axis,))
     top = choose(elementwise.is_finite(top), top, 0.0)
     others = tuple([a for a in range(x.ndim) if a != axis])
     shifted = elementwise.sub(x, broadcast_in_dim(top, shape=x.shape, axes=others))

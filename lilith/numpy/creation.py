@@ -229,7 +229,24 @@ def kaiser(M: Any, beta: Any) -> Any:
     return np.i0(beta * np.sqrt(1 - place * place)) / np.i0(beta)
 
 
+def arange(start: Any, stop: Any = None, step: Any = 1, dtype: Any = None, **options: Any) -> Any:
+    """numpy.arange, also of traced numbers: how many elements there are is a decision, as in an `if`.
+
+    >>> arange(1.0, 2.0, 0.25)
+    array([1.  , 1.25, 1.5 , 1.75])
+    """
+    first, last = (0, start) if stop is None else (start, stop)
+    if not contains_tracer([first, last, step]):
+        return np.arange(first, last, step, dtype=dtype, **options)
+    if options.get("device") not in (None, "cpu") or options.keys() - {"device", "like"}:
+        raise ArgumentError(f"arange: {options}", hint="the options of numpy.arange")
+    count = max(int(np.ceil(np.true_divide(np.subtract(last, first), step))), 0)
+    common = np.result_type(first, last, step) if dtype is None else dtype_of(dtype)
+    return np.add(first, np.multiply(np.arange(count), step)).astype(common)
+
+
 INSTEAD: dict[str, Callable[..., Any]] = {
+    "arange": arange,
     "array": make_array,
     "asarray": asarray,
     "asanyarray": asanyarray,
@@ -242,7 +259,7 @@ INSTEAD: dict[str, Callable[..., Any]] = {
 """What `lilith.numpy` has in place of NumPy's functions."""
 
 for _name, _function in INSTEAD.items():
-    if _name != "kaiser":  # the others take like=
+    if _name not in ("arange", "kaiser"):  # the others hand over a tracer that is like=
         implements(getattr(np, _name))(_function)
 
 # Python functions that make plain arrays of their arguments

@@ -13,6 +13,7 @@ from lilith.numpy import floats, ufuncs
 from lilith.numpy.core import (
     accumulator,
     adapt,
+    array,
     broadcast_shapes,
     convert,
     dtype_of,
@@ -234,6 +235,9 @@ def diff(a: Any, n: Any = 1, axis: Any = -1, prepend: Any = NOT_GIVEN, append: A
     """numpy.diff."""
     x = lift(a)
     place = normalize_axis(axis, x.ndim, "diff")
+    times = static_int(n, "diff", "n")
+    if times < 0:
+        raise ArgumentError(f"diff: n={times}", hint="how often to take differences: 0 or more")
     parts = []
     for extra in (prepend, None, append):
         if extra is None:
@@ -245,7 +249,7 @@ def diff(a: Any, n: Any = 1, axis: Any = -1, prepend: Any = NOT_GIVEN, append: A
     x = concatenate(parts, place) if len(parts) > 1 else x
     before = (slice(None),) * place
     subtract = ufuncs.not_equal if kind(x.dtype) == "b" else ufuncs.subtract
-    for _ in range(static_int(n, "diff", "n")):
+    for _ in range(times):
         x = subtract(take_item(x, (*before, slice(1, None))), take_item(x, (*before, slice(None, -1))))
     return x
 
@@ -285,7 +289,7 @@ def _trapezoid_of_even_steps(x: Value, axis: int) -> Value:
 @implements(np.polyval)
 def polyval(p: Any, x: Any) -> Value:
     """numpy.polyval: Horner's scheme, highest power first."""
-    coefficients = lift(p)
+    coefficients = array(p)
     point = lift(x)
     y: Any = ufuncs.multiply(point, 0)
     for i in range(coefficients.shape[0]):

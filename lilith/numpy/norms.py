@@ -13,7 +13,7 @@ from lilith.ir.type import kind
 from lilith.numpy import ufuncs
 from lilith.numpy.core import Shape, convert, floating, implements, lift, normalize_axes, normalize_axis, operand
 from lilith.numpy.factorizations import inv, matrices, singular_values
-from lilith.numpy.reductions import count_nonzero, kept
+from lilith.numpy.reductions import NOT_GIVEN, count_nonzero, kept
 from lilith.numpy.reductions import max as max_
 from lilith.numpy.reductions import min as min_
 from lilith.numpy.reductions import sum as sum_
@@ -60,7 +60,7 @@ def _vector_norm(x: Value, ord: Any, axes: Shape) -> Value:
         return _root_of_squares(x, axes)
     size = elementwise.abs(x)
     if ord == math.inf:
-        return max_(size, axes)
+        return _largest(size, axes)
     if ord == -math.inf:
         return min_(size, axes)
     if ord == 0:
@@ -73,24 +73,30 @@ def _vector_norm(x: Value, ord: Any, axes: Shape) -> Value:
     return _safe_root(sum_(ufuncs.power(size, p), axes), lambda total: ufuncs.power(total, 1 / p))
 
 
+def _largest(size: Value, axes: Shape) -> Value:
+    """The largest of numbers that are not negative; 0 of none."""
+    return max_(size, axes, initial=NOT_GIVEN if size.type.size else 0)
+
+
 def _matrix_norm(x: Value, ord: Any, axes: Shape) -> Value:
-    if ord in ("fro", "f"):
+    named = isinstance(ord, str)  # a captured number is traced until it is asked for; it compares with numbers only
+    if named and ord in ("fro", "f"):
         return _root_of_squares(x, axes)
-    if ord in (2, -2, "nuc"):
+    if ord == "nuc" if named else ord in (2, -2):
         s = singular_values(matrices(moveaxis(x, axes, (-2, -1)), "linalg.norm"))
-        if ord == "nuc":
+        if named:
             return sum_(s, -1)
         if s.shape[-1] == 0:
-            raise ShapeError(f"linalg.norm: {x.type} is empty and has no singular values", hint="ord='fro'")
+            return (_largest if ord == 2 else min_)(s, (s.ndim - 1,))
         return _end(s, ord == -2)
-    if ord not in (1, -1, math.inf, -math.inf):
+    if named or ord not in (1, -1, math.inf, -math.inf):
         raise UnsupportedError(
             f"np.linalg.norm: ord={ord!r} for matrices",
             hint="ord: 'fro', 'nuc', 1, -1, 2, -2, np.inf or -np.inf",
         )
     rows, columns = axes if ord in (1, -1) else axes[::-1]
     sums = sum_(elementwise.abs(x), rows, keepdims=True)
-    return (max_ if ord > 0 else min_)(sums, (rows, columns))
+    return (_largest if ord > 0 else min_)(sums, (rows, columns))
 
 
 @implements(np.linalg.vector_norm)
@@ -120,7 +126,7 @@ def _end(s: Value, last: bool) -> Value:
 def cond(x: Any, p: Any = None) -> Value:
     """numpy.linalg.cond; infinite for a singular matrix."""
     v = matrices(x, "linalg.cond")
-    if v.type.size == 0:
+    if 0 in v.shape[-2:]:
         raise ShapeError(f"linalg.cond: {v.type} is empty", hint="the condition number needs elements")
     if p is None or p in (2, -2):
         s = singular_values(v)

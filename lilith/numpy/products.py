@@ -183,8 +183,13 @@ def outer(a: Any, b: Any) -> Value:
 
 @implements(np.linalg.outer)
 def linalg_outer(x1: Any, x2: Any, /) -> Value:
-    """numpy.linalg.outer."""
-    return outer(x1, x2)
+    """numpy.linalg.outer, of two vectors."""
+    x, y = lift(x1), lift(x2)
+    if x.ndim != 1 or y.ndim != 1:
+        raise ShapeError(
+            f"linalg.outer: {x.type} and {y.type} are not two vectors", hint="np.outer(x, y) takes both flat"
+        )
+    return outer(x, y)
 
 
 @implements(np.tensordot)

@@ -15,6 +15,7 @@ from lilith.numpy.core import (
     Shape,
     accumulator,
     adapt,
+    array,
     convert,
     dtype_of,
     expand,
@@ -193,7 +194,9 @@ def _count(x: Value, axes: Shape, where: Any) -> Any:
     """How many elements go into each mean: an int, or an array with a mask."""
     if where is NOT_GIVEN or where is True:
         return math.prod([x.shape[a] for a in axes])
-    return sum(expand(lift(where), x.shape), axes)
+    # half as wide as NumPy's integers where that holds the number: half the memory to go through
+    narrow = np.dtype(np.int32 if x.type.size < 2**31 else np.int64)
+    return reduction.reduce_sum(convert(expand(lift(where), x.shape), narrow), axes=axes)
 
 
 @implements(np.mean)
@@ -271,7 +274,7 @@ def average(a: Any, axis: Any = None, weights: Any = None, returned: bool = Fals
         y = mean(x, axes, keepdims=keepdims)
         total = full(math.prod([x.shape[a] for a in axes]), y.shape, y.dtype)
         return (y, total) if returned else y
-    w = lift(weights)
+    w = array(weights)
     if w.shape != x.shape:
         # the axes of the weights follow axis= as it is written
         written = [normalize_axis(a, x.ndim, "average") for a in (axis if isinstance(axis, list | tuple) else axes)]

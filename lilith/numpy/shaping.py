@@ -24,6 +24,7 @@ from lilith.numpy.core import (
 from lilith.numpy.indexing import take_item
 from lilith.ops import elementwise, shape
 from lilith.source import ArgumentError, ShapeError, UnsupportedError
+from lilith.trace import contains_tracer
 
 # ---- shape --------------------------------------------------------------------------------------------------------
 
@@ -230,6 +231,8 @@ def rot90(m: Any, k: int = 1, axes: Any = (0, 1)) -> Value:
     """numpy.rot90."""
     x = lift(m)
     i, j = [normalize_axis(axis, x.ndim, "rot90") for axis in axes]
+    if i == j:
+        raise ShapeError(f"rot90: axes={axes} of {x.type} are one axis", hint="name two axes, e.g. axes=(0, 1)")
     turns = static_int(k, "rot90", "k") % 4
     if turns == 2:
         return flip(flip(x, i), j)
@@ -277,7 +280,14 @@ def repeat(a: Any, repeats: Any, axis: Any = None) -> Value:
     if axis is None:
         x, axis = ravel(x), 0
     place = normalize_axis(axis, x.ndim, "repeat")
+    if not contains_tracer(repeats) and np.any(np.less(repeats, 0)):
+        raise ArgumentError(f"repeat: repeats={repeats!r}", hint="how often to take an element: 0 or more")
     if isinstance(repeats, list | tuple | np.ndarray) and np.size(repeats) != 1:
+        if np.shape(repeats) != (x.shape[place],):
+            raise ShapeError(
+                f"repeat: repeats of shape {np.shape(repeats)} for axis {place} of {x.type}",
+                hint="an int, or one int per element of the axis",
+            )
         return take_item(x, (*[slice(None)] * place, np.repeat(np.arange(x.shape[place]), repeats)))
     count = static_int(np.asarray(repeats).reshape(())[()] if np.ndim(repeats) else repeats, "repeat", "repeats")
     sizes = x.shape
@@ -322,8 +332,15 @@ def pad(
         raise ArgumentError("pad: negative width", hint="slice to cut: x[1:-1]")
     if mode == "constant":
         return _pad_constant(x, widths, _pairs(constant_values, x.ndim, "pad"))
-    if mode not in ("edge", "reflect", "symmetric", "wrap") or reflect_type != "even":
-        raise UnsupportedError(f"np.pad: mode={mode!r} is not supported", hint="constant, edge, reflect or wrap")
+    if mode not in ("edge", "reflect", "symmetric", "wrap"):
+        raise UnsupportedError(
+            f"np.pad: mode={mode!r} is not supported on traced arrays",
+            hint="constant, edge, reflect, symmetric or wrap",
+        )
+    if reflect_type != "even":
+        raise UnsupportedError(
+            f"np.pad: reflect_type={reflect_type!r} is not supported on traced arrays", hint="reflect_type='even'"
+        )
     for axis, (low, high) in enumerate(widths):
         x = _pad_axis(x, axis, low, high, mode)
     return x
@@ -359,6 +376,8 @@ def _pad_axis(x: Value, axis: int, low: int, high: int, mode: Any) -> Value:
     if not low and not high:
         return x
     before = (slice(None),) * axis
+    if n == 0:
+        raise ShapeError(f"pad: {x.type} has no element on axis {axis} to pad with", hint="mode='constant'")
     if mode == "edge":
         parts = [x]
         sizes = [(*x.shape[:axis], width, *x.shape[axis + 1 :]) for width in (low, high)]

@@ -244,6 +244,8 @@ def unwrap(p: Any, discont: Any = None, axis: Any = -1, *, period: Any = 2 * np.
     """numpy.unwrap; the multiples of the period that are added are constant."""
     x = array(p)
     (place,) = normalize_axes(static_int(axis, "unwrap", "axis"), x.ndim, "unwrap")
+    if x.shape[place] < 2:
+        return convert(x, result_type(x, operand(period)))
     steps, length = diff(x, axis=place), operand(period)
     traced = isinstance(length, Value)
     dtype = result_type(steps, length)

@@ -106,7 +106,7 @@ def _argsort(a: Any, axis: Any, name: str) -> Value:
 def _check_kth(kth: Any, n: int, name: str) -> None:
     for k in kth if isinstance(kth, list | tuple | np.ndarray) else (kth,):
         number = static_int(k, name, "kth")
-        if not -n <= number < n:
+        if not -n <= number < n and n:  # of nothing NumPy takes any
             raise ShapeError(f"{name}: kth={number} is out of bounds for {n} elements", hint=f"{-n} <= kth < {n}")
 
 

@@ -117,7 +117,12 @@ def _checkpoint_batch(batched: tuple[bool, ...], *operands: Value, body: Graph, 
 
 
 checkpoint: Primitive = Primitive(
-    "checkpoint", type=_checkpoint_type, eval=_run, vjp=_checkpoint_vjp, batch=_checkpoint_batch
+    "checkpoint",
+    type=_checkpoint_type,
+    eval=_run,
+    vjp=_checkpoint_vjp,
+    batch=_checkpoint_batch,
+    graphs=("body",),
 )
 """y = body(x...). The way back keeps the operands and the last `saved` results, and goes through the body again.
 
@@ -233,7 +238,9 @@ def _custom_batch(
     return custom(*operands, body=_batched(body, every, size), vjp=rules[0], jvp=rules[1], count=count)
 
 
-custom: Primitive = Primitive("custom", type=_custom_type, eval=_run, vjp=_custom_vjp, batch=_custom_batch)
+custom: Primitive = Primitive(
+    "custom", type=_custom_type, eval=_run, vjp=_custom_vjp, batch=_custom_batch, graphs=("body",)
+)
 """y = body(x...), with derivatives given by the user.
 
 `vjp`: `(x..., y..., ȳ...) -> x̄...`; `jvp`: `(x..., y..., ẋ...) -> ẏ...`; for the first `count` operands, as far as they

@@ -17,6 +17,7 @@ from lilith.ir.type import TensorType
 from lilith.ops.cumulative import cumprod, linear_recurrence
 from lilith.ops.elementwise import (
     BITS,
+    FLOATING,
     NUMBER,
     ORDERED,
     check_kind,
@@ -208,6 +209,9 @@ reduce_prod = reduction("reduce_prod", NUMBER, lambda x, axes: np.prod(x, axis=a
 reduce_max = reduction(
     "reduce_max", ORDERED, lambda x, axes: np.max(x, axis=axes), _extremum_rule(True), empty=False, masks=True
 )
+exponent_shift = reduction("exponent_shift", FLOATING, lambda x, axes: np.max(x, axis=axes), ZERO, empty=False)
+"""The largest element, as a constant that cancels: exp(x - shift) does not overflow. Where x has a NaN, so has the sum
+of those exponentials, whatever the shift is; so nobody need look for it."""
 reduce_min = reduction(
     "reduce_min", ORDERED, lambda x, axes: np.min(x, axis=axes), _extremum_rule(False), empty=False, masks=True
 )

@@ -216,8 +216,9 @@ ndtri: Primitive = unary(
 
 def _logit_formula(x: Value) -> Value:
     """log(x / (1 - x)) as ± log(1 + |2 x - 1| / min(x, 1 - x)): digits are lost nowhere, nor near 1/2."""
-    s = x + x - 1
-    return sign(s) * log1p(abs(s) / min(x, 1 - x))
+    s, smaller = x + x - 1, min(x, 1 - x)
+    ratio = chosen(compared("eq", smaller, 0.0), np.inf, abs(s) / smaller)  # also of a negative zero
+    return sign(s) * log1p(ratio)
 
 
 logit: Primitive = unary("logit", FLOATING, widened(scipy.special.logit), lambda g, y, x: scale(g, 1 / (x * (1 - x))))

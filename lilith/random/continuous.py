@@ -178,4 +178,5 @@ def truncated_normal(key: Any, lower: Any, upper: Any, shape: Any = None, dtype:
     u = elementwise.select(turned, fill_like(u, 1) - u, u)
     x = special.ndtri(p + u * (q - p))
     x = elementwise.min(elementwise.max(x, low), high)
+    x = elementwise.select(elementwise.eq(q, zero), high, x)  # Φ has underflowed
     return convert(elementwise.select(turned, zero - x, x), wanted)

@@ -10,17 +10,28 @@ from lilith.ops.elementwise import repeat_leading
 from lilith.source import ArgumentError
 
 
-def batch(graph: Graph, batched: Sequence[bool], size: int) -> Graph:
+def batched_outputs(graph: Graph, batched: Sequence[bool]) -> tuple[bool, ...]:
+    """For each output, whether it depends on a batched input."""
+    found = {x for x, b in zip(graph.inputs, batched, strict=True) if b}
+    for node in graph.nodes:
+        if not found.isdisjoint(node.operands):
+            found.update(node.results)
+    return tuple([y in found for y in graph.outputs])
+
+
+def batch(graph: Graph, batched: Sequence[bool], size: int, repeated: Sequence[bool] | None = None) -> Graph:
     """The graph applied to each of `size` elements at once.
 
     Arguments:
         graph: `(x...) -> (y...)`.
         batched: for each input, whether it has a new leading axis of length `size`; the others are shared by all.
         size: the length of that axis.
+        repeated: for each output, whether it has the new axis even if it does not depend on a batched input; by default
+            all outputs do.
 
     Returns:
-        The graph `(x...) -> (y...)` whose outputs all have the new leading axis. What does not depend on a batched
-        input is computed once, and repeated only where it is an output.
+        The graph `(x...) -> (y...)` whose outputs have the new leading axis. What does not depend on a batched input is
+        computed once, and repeated only where it is an output.
     """
     if len(batched) != len(graph.inputs):
         raise ArgumentError(
@@ -41,7 +52,10 @@ def batch(graph: Graph, batched: Sequence[bool], size: int) -> Graph:
             results = out if isinstance(out, tuple) else (out,)
             lifted.update(zip(node.results, results, strict=True))
         builder.source = None
-        outputs = [lifted[y] if y in lifted else repeat_leading(y, size) for y in graph.outputs]
+        outputs = [
+            lifted[y] if y in lifted else repeat_leading(y, size) if repeat else y
+            for y, repeat in zip(graph.outputs, repeated or (True,) * len(graph.outputs), strict=True)
+        ]
     return Graph(graph.name, inputs, graph.input_names, tuple(builder.nodes), tuple(outputs))
 
 

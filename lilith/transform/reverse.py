@@ -38,12 +38,13 @@ def structural_zeros(graph: Graph, wanted: Sequence[int]) -> tuple[bool, ...]:
     return tuple(graph.inputs[i] not in needed for i in wanted)
 
 
-def reverse(graph: Graph, wanted: Sequence[int]) -> Graph:
+def reverse(graph: Graph, wanted: Sequence[int], strong: bool = False) -> Graph:
     """The vector-Jacobian product of a graph.
 
     Arguments:
         graph: `(x...) -> (y...)`.
         wanted: indices of the inputs whose cotangents are computed; nothing else is.
+        strong: the cotangents given have all come through a selection: their zeros stay zero (see `Primitive.masks`).
 
     Returns:
         The graph `(x..., ȳ...) -> (y..., x̄...)`: one cotangent input per floating or complex output, one cotangent
@@ -67,7 +68,8 @@ def reverse(graph: Graph, wanted: Sequence[int]) -> Graph:
             seed_names.append("g" if len(graph.outputs) == 1 else f"g{i}")
             if y in active:
                 cotangents.setdefault(y, []).append(seed)
-                unmasked.add(y)
+                if not strong:
+                    unmasked.add(y)
     with Builder() as builder:
         builder.nodes.extend(graph.nodes)
         for node in reversed(graph.nodes):
@@ -112,12 +114,34 @@ def _pull_back(
     if len(node.results) == 1:
         (g,), (y,) = g, y
     builder.strong_zeros = strong = unmasked.isdisjoint(node.results)
-    for x, contribution in zip(node.operands, rule(g, y, *node.operands, wanted=wanted, **node.params), strict=True):
+    contributions = rule(g, y, *node.operands, wanted=wanted, **node.params)
+    for x, contribution, masked in zip(node.operands, contributions, masks(node), strict=True):
         if contribution is not None:
             cotangents.setdefault(x, []).append(contribution)
-            if not (strong or node.primitive.masks):
+            if not (strong or masked):
                 unmasked.add(x)
     builder.strong_zeros = False
+
+
+def masks(node: Node) -> tuple[bool, ...]:
+    """For each operand, whether all that a node sends back to it has come through a selection."""
+    name = node.primitive.name
+    if name == "case":
+        unmasked = [_reached(branch) for branch in node.params["branches"]]
+        return (True, *[not any(flags) for flags in zip(*unmasked, strict=True)])
+    if name in ("scan", "while_loop"):
+        reached = _reached(node.params["body"])
+        return tuple([not flag for flag in reached[len(reached) - len(node.operands) :]])
+    return (node.primitive.masks,) * len(node.operands)
+
+
+def _reached(graph: Graph) -> list[bool]:
+    """For each input, whether a way leads from an output back to it that passes no selection."""
+    found = set(graph.outputs)
+    for node in reversed(graph.nodes):
+        if not found.isdisjoint(node.results):
+            found.update([x for x, masked in zip(node.operands, masks(node), strict=True) if not masked])
+    return [x in found for x in graph.inputs]
 
 
 def _total(x: Value, cotangents: dict[Value, list[Value | Deferred]]) -> Value:

@@ -6,6 +6,7 @@ exception, as in every compiler of this kind: x + 0 is x, so that the sign of a 
 
 from __future__ import annotations
 
+from collections import Counter
 from collections.abc import Callable
 from typing import Any
 
@@ -15,34 +16,20 @@ from lilith.ir.graph import Builder, Graph, Node, Value
 from lilith.ir.interpret import evaluate
 from lilith.ir.primitive import PRIMITIVES, Primitive
 from lilith.ops import bessel, elementwise, special
+from lilith.transform.prune import live_nodes, remove_dead
+from lilith.transform.tell import told_case, told_scan
 
 _ELEMENTWISE = frozenset(
     p for family in (elementwise, special, bessel) for p in vars(family).values() if isinstance(p, Primitive)
 )
 
 
+__all__ = ["remove_dead", "simplify"]
+
+
 def simplify(graph: Graph) -> Graph:
-    """The graph without dead, repeated and foldable nodes."""
-    return _Simplifier(graph).run()
-
-
-def remove_dead(graph: Graph) -> Graph:
-    """The graph without nodes that neither reach an output nor have an effect."""
-    live = _live_nodes(graph.nodes, graph.outputs)
-    if len(live) == len(graph.nodes):
-        return graph
-    return Graph(graph.name, graph.inputs, graph.input_names, tuple(live), graph.outputs)
-
-
-def _live_nodes(nodes: Any, outputs: tuple[Value, ...]) -> list[Node]:
-    needed = set(outputs)
-    live = []
-    for node in reversed(nodes):
-        if node.primitive.effect or not needed.isdisjoint(node.results):
-            needed.update(node.operands)
-            live.append(node)
-    live.reverse()
-    return live
+    """The graph without dead, repeated and foldable nodes; the bodies of its loops and branches too."""
+    return _Simplifier(graph, {}).run()
 
 
 def _params_key(params: dict[str, Any]) -> tuple:
@@ -54,23 +41,31 @@ def _params_key(params: dict[str, Any]) -> tuple:
 
 
 class _Simplifier:
-    def __init__(self, graph: Graph):
+    def __init__(self, graph: Graph, bodies: dict[Graph, Graph]):
         self.graph = graph
+        self.bodies = bodies  # as they were and as they are now: a body stays the same graph in all that have it
         self.env: dict[Value, Value] = {}
         self.producer: dict[Value, Node] = {}
         self.known: dict[tuple, tuple[Value, ...]] = {}
+        self.uses: Counter[Value] = Counter()  # how often a value of the graph as it was is read
 
     def run(self) -> Graph:
         graph, env = self.graph, self.env
+        nodes = live_nodes(graph.nodes, graph.outputs)
+        self.uses = Counter([x for node in nodes for x in node.operands] + list(graph.outputs))
         with Builder() as builder:
-            for node in _live_nodes(graph.nodes, graph.outputs):
+            for node in nodes:
                 self.visit(builder, node, tuple([env.get(x, x) for x in node.operands]))
         outputs = tuple([env.get(y, y) for y in graph.outputs])
-        nodes = tuple(_live_nodes(builder.nodes, outputs))
+        nodes = live_nodes(builder.nodes, outputs)
         return Graph(graph.name, graph.inputs, graph.input_names, nodes, outputs)
 
     def visit(self, builder: Builder, node: Node, operands: tuple[Value, ...]) -> None:
         """Replace a node by a value that is already there, or keep it."""
+        if node.primitive.graphs:
+            if node.primitive.name == "case" and self.take_branch(builder, node, operands):
+                return
+            node, operands = self.with_simple_bodies(node, operands)
         rule = IDENTITIES.get(node.primitive.name)
         if rule is not None:
             builder.source = node.source
@@ -83,7 +78,7 @@ class _Simplifier:
             return
         key = (node.primitive, operands, _params_key(node.params))
         found = self.known.get(key)
-        if found is not None and not node.primitive.effect:
+        if found is not None and not node.effect:
             self.env.update(zip(node.results, found, strict=True))
             return
         if operands != node.operands:
@@ -92,6 +87,47 @@ class _Simplifier:
         for result in node.results:
             self.producer[result] = node
         builder.nodes.append(node)
+
+    def take_branch(self, builder: Builder, node: Node, operands: tuple[Value, ...]) -> bool:
+        """A case whose index is known is the branch."""
+        index, branches = self.filled(operands[0]), node.params["branches"]
+        if index is None:
+            return False
+        start = len(builder.nodes)
+        builder.source = node.source
+        results = builder.inline(branches[index if 0 <= index < len(branches) else -1], operands[1:])
+        fresh = builder.nodes[start:]
+        del builder.nodes[start:]
+        for new in fresh:
+            self.visit(builder, new, tuple([self.env.get(x, x) for x in new.operands]))
+        self.env.update({y: self.env.get(x, x) for y, x in zip(node.results, results, strict=True)})
+        return True
+
+    def body(self, graph: Graph) -> Graph:
+        """A nested graph, simplified."""
+        found = self.bodies.get(graph)
+        if found is None:
+            found = self.bodies[graph] = _Simplifier(graph, self.bodies).run()
+            self.bodies[found] = found
+        return found
+
+    def with_simple_bodies(self, node: Node, operands: tuple[Value, ...]) -> tuple[Node, tuple[Value, ...]]:
+        """A loop or branch with its graphs simplified. What is the same number everywhere, or the same in all steps of
+        a scan, is told to its body."""
+        params = dict(node.params)
+        for name in node.primitive.graphs:
+            value = params[name]
+            params[name] = tuple(map(self.body, value)) if isinstance(value, tuple) else self.body(value)
+        results = node.results
+        if node.primitive.name == "scan":
+            params, operands, results, settled = told_scan(params, operands, results, self.filled)
+            self.env.update(settled)
+            if params["body"] is not node.params["body"]:
+                params["body"] = self.body(params["body"])
+        elif node.primitive.name == "case":
+            params, operands = told_case(params, operands, self.filled)
+            params["branches"] = tuple(map(self.body, params["branches"]))
+        return Node(node.primitive, operands, params, results, node.source), operands
 
     def adopt(self, builder: Builder, node: Node, value: Value, start: int) -> None:
         """Use `value` for the node; what the rule emitted to compute it goes through the simplifier as well."""
@@ -267,12 +303,40 @@ def _pad(s: _Simplifier, node: Node, operands: tuple[Value, ...]) -> Value | Non
 
 
 def _reduce_sum(s: _Simplifier, node: Node, operands: tuple[Value, ...]) -> Value | None:
-    """Nothing to do over no axes; what was shared among extrema is whole again when their shares are summed."""
+    """A sum of a transposed array is a transposed sum; a sum of products is one product, contracted over the sum; what
+    was shared among extrema is whole again when their shares are summed."""
+    (x,) = operands
     axes = node.params["axes"]
-    shared = s.made_by(operands[0], "extremum_cotangent")
+    if not axes:
+        return x
+    shared = s.made_by(x, "extremum_cotangent")
     if shared is not None and sorted(shared.params["axes"]) == sorted(axes):
         return shared.operands[0]
-    return operands[0] if not axes else None
+    moved = s.made_by(x, "transpose")
+    if moved is not None:
+        order = moved.params["axes"]
+        summed = tuple(sorted([order[axis] for axis in axes]))
+        total = PRIMITIVES["reduce_sum"](moved.operands[0], axes=summed)
+        left = [axis for axis in range(x.ndim) if axis not in summed]
+        kept = tuple([left.index(order[axis]) for axis in range(x.ndim) if axis not in axes])
+        return PRIMITIVES["transpose"](total, axes=kept)
+    product = s.made_by(x, "dot_general")
+    return _contracted(product, axes) if product is not None and s.uses.get(x, 1) == 1 else None
+
+
+def _contracted(product: Node, axes: tuple[int, ...]) -> Value | None:
+    """The sum of a product over some of its batch axes, as a product contracted over them."""
+    batch, contract = product.params["batch"], product.params["contract"]
+    count = len(batch[0])
+    if not any(axis < count for axis in axes):
+        return None
+    summed = [axis for axis in axes if axis < count]
+    pairs = [tuple([side[axis] for axis in range(count) if axis not in summed]) for side in batch]
+    both = [*zip(*contract, strict=True), *[(batch[0][axis], batch[1][axis]) for axis in summed]]
+    inner = tuple(zip(*sorted(both), strict=True))  # in the order of the first operand's axes, which moves least
+    total = PRIMITIVES["dot_general"](*product.operands, contract=inner, batch=tuple(pairs))
+    rest = tuple([axis - len(summed) for axis in axes if axis >= count])
+    return PRIMITIVES["reduce_sum"](total, axes=rest) if rest else total
 
 
 IDENTITIES: dict[str, _Rule] = {

@@ -14,7 +14,7 @@ _FLAG = TensorType((), np.dtype(bool))
 
 
 def _write(e: Emitter, graph: Graph, operands: list[str]) -> tuple[str, ...]:
-    return tuple(e.write(graph.nodes, dict(zip(graph.inputs, operands, strict=True)), graph.outputs))
+    return tuple(e.body(graph, operands))
 
 
 def _named(e: Emitter, node: Node, operands: list[str]) -> str:

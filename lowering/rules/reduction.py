@@ -8,6 +8,7 @@ import numpy as np
 
 from lilith.ir.graph import Node
 from lilith.ir.type import TensorType, kind
+from lowering.calls import region
 from lowering.emit import RULES, Emitter, Rule, i64_array, tensor_type, while_loop
 from lowering.rules.elementwise import compare
 
@@ -22,6 +23,9 @@ def highest(dtype: np.dtype) -> Any:
     """The identity of min: +inf, the greatest integer, True."""
     letter = kind(dtype)
     return np.inf if letter == "f" else True if letter == "b" else int(np.iinfo(dtype).max)
+
+
+_BOOL = np.dtype(bool)
 
 
 def _all_bits(dtype: np.dtype) -> Any:
@@ -105,19 +109,38 @@ def _position(direction: str, initial: Any) -> Rule:
     return rule
 
 
+_SMALL = 4096
+"""Up to so many elements are looked through for NaN; of more, a sum tells whether that is worth while."""
+
+
 def _extremum(name: str, initial: Any) -> Rule:
-    """The rule of max and min. NaN where there is one: XLA:CPU's fast kernels (jaxlib 0.10.2) leave NaN out of them."""
+    """The rule of max and min. NaN where there is one: XLA:CPU's fast kernels (jaxlib 0.10.2) leave NaN out of them.
+
+    A sum, which those kernels do as fast, is NaN if any element is (or if there are infinities of both signs). So the
+    comparison of every element with itself is left to the arrays that need it.
+    """
     plain = _reduction(name, initial)
 
     def rule(e: Emitter, node: Node, operands: list[str]) -> str:
-        y, type, result = plain(e, node, operands), node.operands[0].type, node.results[0].type
-        if e.platform != "cpu" or kind(type.dtype) != "f" or not node.params["axes"]:
+        y, (x,), axes = plain(e, node, operands), operands, node.params["axes"]
+        type, result = node.operands[0].type, node.results[0].type
+        if e.platform != "cpu" or type.dtype.itemsize < 4 or kind(type.dtype) != "f" or not axes:
             return y
-        flags = type.with_dtype(np.dtype(bool))
-        not_a_number = compare(e, "NE", operands[0], operands[0], type)
-        found = reduce(e, "stablehlo.or", False, not_a_number, flags, node.params["axes"])
-        operands = [found, e.constant(np.nan, result), y]
-        return e.op("stablehlo.select", operands, (result.with_dtype(flags.dtype), result, result), result)
+
+        def with_nan() -> str:
+            not_a_number = compare(e, "NE", x, x, type)
+            found = reduce(e, "stablehlo.or", False, not_a_number, type.with_dtype(_BOOL), axes)
+            chosen = (found, e.constant(np.nan, result), y)
+            return e.op("stablehlo.select", chosen, (result.with_dtype(_BOOL), result, result), result)
+
+        if type.size <= _SMALL:
+            return with_nan()
+        total = reduce(e, "stablehlo.add", 0, x, type, axes)
+        doubtful = compare(e, "NE", total, total, result)
+        flag = reduce(e, "stablehlo.or", False, doubtful, result.with_dtype(_BOOL), tuple(range(result.ndim)))
+        branches = (region(e, lambda: (with_nan(),), (result,)), region(e, lambda: (y,), (result,)))
+        (z,) = e.several("stablehlo.if", (flag,), (TensorType((), _BOOL),), (result,), "", ", ".join(branches))
+        return z
 
     return rule
 
@@ -128,6 +151,7 @@ RULES.update(
         "reduce_prod": _reduction("stablehlo.multiply", 1),
         "reduce_max": _extremum("stablehlo.maximum", lowest),
         "reduce_min": _extremum("stablehlo.minimum", highest),
+        "exponent_shift": _reduction("stablehlo.maximum", lowest),
         "reduce_and": _reduction("stablehlo.and", _all_bits),
         "reduce_or": _reduction("stablehlo.or", 0),
         "argmax": _position("GE", lowest),

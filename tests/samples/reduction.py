@@ -34,6 +34,10 @@ def samples() -> dict[str, list[Sample]]:
         out[name] = [sample(values(F64, s), axes=a) for s, a in [*axes, *empty[1:]]] + special + ties
         out[name] += [sample(values(d), axes=(0,)) for d in (F32, I32, I64, U8, BOOL)]
     out["extremum_cotangent"] = _extremum_cotangents()
+    out["exponent_shift"] = [sample(values(F64, s), axes=a, smooth=False) for s, a in [*axes, *empty[1:]]] + [
+        sample(values(F32), axes=(1,), smooth=False),
+        sample(np.array([-np.inf, -np.inf]), axes=(0,), smooth=False),
+    ]
     for name in ("reduce_and", "reduce_or"):
         out[name] = [sample(values(BOOL, s), axes=a) for s, a in axes + empty]
         out[name] += [sample(values(d, (3, 2), 1, 9), axes=(0,)) for d in (I32, U8)] + [
