@@ -36,6 +36,7 @@ from lowering.runtime import ARRAY, JAX, PYTHON, SCALAR
 
 Record = Callable[..., Recorded]
 _NOTHING = tree.flatten(())[1]
+_gradients = itemgetter(1)  # of the pair (value, gradients)
 
 
 class _Call(NamedTuple):
@@ -126,7 +127,7 @@ def _vjp(asked: Asked, record: Record) -> Derivation:
             labels,
             [],
             [],
-            finish=itemgetter(1),
+            finish=_gradients,
         ),
         function_name(f),
         leaf_types(recorded, range(len(recorded.leaves))),
@@ -316,7 +317,7 @@ def _hvp(asked: Asked, record: Record) -> Derivation:
     moving = tuple(dict.fromkeys([x.argument for x in sources]))
     labels, entries = gradient_entries(f, spec._replace(wrt=moving), arguments, call.wanted, 0, frozenset())
     kinds = [x.kind for x in sources]
-    return finished(call.recorded, whole, kinds, [], _NOTHING, entries=entries, labels=labels, finish=itemgetter(1))
+    return finished(call.recorded, whole, kinds, [], _NOTHING, entries=entries, labels=labels, finish=_gradients)
 
 
 MODES.update({"vjp": _vjp, "jvp": _jvp, "jacobian": _jacobian, "hessian": _hessian, "hvp": _hvp})

@@ -262,6 +262,24 @@ def test_branches_on_values() -> None:
         assert hessian(f, x) == hvp(f, (x,), (1.0,))[0] == second
 
 
+def test_paths_taken_in_turn() -> None:
+    """Two paths that alternate become one program; a pullback goes back along its own."""
+
+    def f(x: Any) -> Any:
+        return np.sin(x) * x if x > 0 else np.cos(x) * x
+
+    def slope(x: float) -> Any:
+        return np.cos(x) * x + np.sin(x) if x > 0 else -np.sin(x) * x + np.cos(x)
+
+    for i in range(40):
+        x = (0.5 + 0.01 * i) * (-1) ** i
+        expected = slope(x)
+        assert vjp(f, x)[1](1.0)[0] == pytest.approx(expected)
+        assert jvp(f, (x,), (1.0,))[1] == pytest.approx(expected)
+        assert jacobian(f, x) == pytest.approx(expected)
+        assert hvp(lambda x: f(x) * 1.0, (x,), (1.0,))[0] == pytest.approx(hessian(f, x))
+
+
 def test_captured_values_are_inputs() -> None:
     scale = 2.0
 
