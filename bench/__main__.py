@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import argparse
 
-from bench import dispatch, first_call, loops, numpy, steady
+from bench import dispatch, first_call, loops, numpy, steady, transforms
 
 BENCHMARKS = {
     "dispatch": dispatch.main,
@@ -12,6 +12,7 @@ BENCHMARKS = {
     "loops": loops.main,
     "numpy": numpy.main,
     "steady": steady.main,
+    "transforms": transforms.main,
 }
 
 
@@ -21,7 +22,8 @@ def main() -> None:
         "name",
         choices=[*BENCHMARKS, "all"],
         help="dispatch: cost of a warm call; first_call: from function to StableHLO to result; steady: warm workloads; "
-        "loops: gradients of loops, in time and memory; numpy: functions one by one",
+        "loops: gradients of loops, in time and memory; numpy: functions one by one; "
+        "transforms: Hessian, its product with a vector, Jacobian, gradients per example",
     )
     parser.add_argument("--rounds", type=int, help="how often each pair is timed (default: the benchmark's own)")
     parser.add_argument("--rows", help="numpy: a regular expression for the rows to run, such as '^linalg|cumsum'")

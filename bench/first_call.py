@@ -13,8 +13,9 @@ import numpy as np
 import lilith
 from bench.timing import Comparison, in_turns, machine, table, unit
 from bench.workloads import Workload, first_call_workloads
+from lilith.asked import Spec
 from lilith.captures import scan
-from lilith.derive import Spec, derive
+from lilith.derive import derive
 from lowering import carrier
 from lowering.emit import emit
 

@@ -2,9 +2,11 @@
 
 from lilith import linalg, nn, numpy, random, special, testing
 from lilith.api import grad, jit, lower, lower_grad, print, spec, stop_gradient, trace, trace_grad, value_and_grad
+from lilith.checkpointing import checkpoint, named
 from lilith.compile import explain_cache
 from lilith.config import config
 from lilith.control import associative_scan, cond, fori_loop, map, scan, switch, while_loop
+from lilith.customizing import custom, pure_callback
 from lilith.files import Program, ProgramFileError, export, load_compiled, load_program
 from lilith.ir.graph import Graph
 from lilith.result import GradResult
@@ -21,6 +23,7 @@ from lilith.source import (
     UnsupportedError,
 )
 from lilith.tracer import Tracer
+from lilith.transforms import hessian, hvp, jacobian, jvp, vjp, vmap
 
 __version__ = "0.1.0"
 
@@ -41,22 +44,30 @@ __all__ = [
     "Tracer",
     "UnsupportedError",
     "associative_scan",
+    "checkpoint",
     "cond",
     "config",
+    "custom",
     "explain_cache",
     "export",
     "fori_loop",
     "grad",
+    "hessian",
+    "hvp",
+    "jacobian",
     "jit",
+    "jvp",
     "linalg",
     "load_compiled",
     "load_program",
     "lower",
     "lower_grad",
     "map",
+    "named",
     "nn",
     "numpy",
     "print",
+    "pure_callback",
     "random",
     "scan",
     "spec",
@@ -67,5 +78,7 @@ __all__ = [
     "trace",
     "trace_grad",
     "value_and_grad",
+    "vjp",
+    "vmap",
     "while_loop",
 ]

@@ -11,11 +11,12 @@ from typing import Any
 import numpy as np
 
 from lilith import tree
+from lilith.asked import Spec, function_name, interned
 from lilith.cache import fast_paths, fast_paths_of
 from lilith.callpath import MISS
 from lilith.compile import missed, run, with_captures
 from lilith.config import config
-from lilith.derive import Spec, derive, function_name, raw_graph
+from lilith.derive import derive, raw_graph
 from lilith.ir.graph import Graph
 from lilith.ir.type import TensorType, is_supported, parse_type
 from lilith.ops import control
@@ -31,12 +32,11 @@ from lowering.stages import Lowered
 _GRAD = Spec(gradient=True)
 _JIT = Spec(gradient=False)
 _GRAD_ID = id(_GRAD)
-_specs: dict[Spec, Spec] = {}
 
 
 def _spec(f: Callable[..., Any], wrt: Any, has_aux: bool, cotangent: bool) -> Spec:
     """The Spec of some options, normalised; the same options always give the same object."""
-    _check_function(f)
+    check_function(f)
     if wrt is None and not has_aux and not cotangent:
         return _GRAD
     if isinstance(wrt, list):
@@ -45,19 +45,18 @@ def _spec(f: Callable[..., Any], wrt: Any, has_aux: bool, cotangent: bool) -> Sp
         raise ArgumentError(
             f"wrt={wrt!r}: takes an argument's index, its name or a tuple of them", hint="e.g. wrt=(0, 'scale')"
         )
-    spec = Spec(True, wrt, bool(has_aux), cotangent)
-    return _specs.setdefault(spec, spec)
+    return interned(Spec(True, wrt, bool(has_aux), cotangent))
 
 
-def _check_function(f: Any) -> None:
+def check_function(f: Any) -> None:
     if not callable(f):
         raise ArgumentError(
             f"the first argument must be a function, got {type(f).__name__}", hint="grad(f, x, y), not grad(f(x, y))"
         )
 
 
-def _check_options(f: Callable[..., Any], **given: bool) -> None:
-    """An option of grad that is also a parameter of f would be ambiguous."""
+def check_options(transform: str, f: Callable[..., Any], **given: bool) -> None:
+    """An option of the transform that is also a parameter of f would be ambiguous."""
     try:
         parameters = inspect.signature(f).parameters
     except (TypeError, ValueError):  # builtins and ufuncs have no signature
@@ -65,8 +64,10 @@ def _check_options(f: Callable[..., Any], **given: bool) -> None:
     for name, used in given.items():
         if used and name in parameters:
             raise ArgumentError(
-                f"grad: {name}= is an option of grad and a parameter of {function_name(f)}",
-                hint=f"lilith.value_and_grad({function_name(f)}, {name}=...) takes options apart from arguments",
+                f"{transform}: {name}= is an option of {transform} and a parameter of {function_name(f)}",
+                hint=f"lilith.value_and_grad({function_name(f)}, {name}=...) takes options apart from arguments"
+                if transform == "grad"
+                else f"call {transform} of a function with other parameters: lambda *args: {function_name(f)}(...)",
             )
 
 
@@ -110,14 +111,14 @@ def grad(
     """
     if wrt is None and cotangent is None and not has_aux:
         if not callable(f):
-            _check_function(f)
+            check_function(f)
         found = fast_paths.get((id(f.__code__), _GRAD_ID)) if f.__class__ is FunctionType else None
         if found is None or kwargs or config.interpret:
             return run(f, _GRAD, args, kwargs)
         result = found.first(f, args)
         return result if result is not MISS else missed(found, f, _GRAD, args)
-    _check_function(f)
-    _check_options(f, wrt=wrt is not None, has_aux=bool(has_aux), cotangent=cotangent is not None)
+    check_function(f)
+    check_options("grad", f, wrt=wrt is not None, has_aux=bool(has_aux), cotangent=cotangent is not None)
     spec = _spec(f, wrt, has_aux, cotangent is not None)
     return run(f, spec, args, kwargs, cotangent)
 
@@ -154,7 +155,7 @@ def jit(f: Callable[..., Any]) -> Callable[..., Any]:
     >>> double(np.arange(3.0))
     {'twice': array([0., 2., 4.])}
     """
-    _check_function(f)
+    check_function(f)
     found = fast_paths_of(f, _JIT)
 
     @functools.wraps(f, updated=())
@@ -175,7 +176,7 @@ def trace(f: Callable[..., Any], *args: Any, **kwargs: Any) -> Graph:
     >>> [node.primitive.name for node in graph.nodes]
     ['mul', 'reduce_sum']
     """
-    _check_function(f)
+    check_function(f)
     return with_captures(f, lambda captures: raw_graph(f, args, kwargs, captures))
 
 
@@ -188,7 +189,7 @@ def trace_grad(f: Callable[..., Any], *args: Any, wrt: Any = None, **kwargs: Any
     [f64[], f64[3]]
     """
     spec = _spec(f, wrt, False, False)
-    _check_options(f, wrt=wrt is not None)
+    check_options("trace_grad", f, wrt=wrt is not None)
     return with_captures(f, lambda captures: derive(f, spec, args, kwargs, captures).graph)
 
 
@@ -224,8 +225,8 @@ def lower(f: Callable[..., Any], *args: Any, platform: str | None = None, **kwar
     >>> "(%x: tensor<3xf32>) -> tensor<3xf32>" in text, "stablehlo.multiply" in text
     (True, True)
     """
-    _check_function(f)
-    _check_options(f, platform=platform is not None)
+    check_function(f)
+    check_options("lower", f, platform=platform is not None)
     return with_captures(f, lambda captures: _lowered(f, _JIT, args, kwargs, captures, platform))
 
 
@@ -244,7 +245,7 @@ def lower_grad(
     >>> value, g[0]
     (np.float64(14.0), array([2., 4., 6.]))
     """
-    _check_options(f, platform=platform is not None, wrt=wrt is not None, has_aux=bool(has_aux))
+    check_options("lower", f, platform=platform is not None, wrt=wrt is not None, has_aux=bool(has_aux))
     spec = _spec(f, wrt, has_aux, False)
     return with_captures(f, lambda captures: _lowered(f, spec, args, kwargs, captures, platform))
 

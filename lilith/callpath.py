@@ -13,7 +13,8 @@ from typing import Any, NamedTuple
 
 import numpy as np
 
-from lilith.derive import LEAF, Derivation
+from lilith.asked import LEAF
+from lilith.derive import Derivation
 from lilith.result import GradResult
 from lilith.signature import is_plain, is_static
 from lilith.trace import Traced
@@ -238,7 +239,8 @@ def fast_path(
 def _has_plain_results(derivation: Derivation) -> bool:
     """Whether the result is one array and the gradients, if any, are arrays or None."""
     return (
-        derivation.value_structure is LEAF
+        derivation.finish is None
+        and derivation.value_structure is LEAF
         and isinstance(derivation.value_leaves[0], Traced)
         and all(entry is None or isinstance(entry, int) for entry in derivation.entries)
     )

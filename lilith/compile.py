@@ -15,6 +15,7 @@ from typing import Any, NamedTuple
 import numpy as np
 
 from lilith import explain
+from lilith.asked import Spec, cotangent_key, cotangent_leaves, function_name
 from lilith.cache import (
     Entry,
     FastPaths,
@@ -30,17 +31,7 @@ from lilith.cache import (
 from lilith.callpath import MISS, Diverged, fast_path
 from lilith.captures import Captures, scan
 from lilith.config import config
-from lilith.derive import (
-    Derivation,
-    NeedsContent,
-    Spec,
-    cotangent_key,
-    cotangent_leaves,
-    derive,
-    enclosing_decisions,
-    function_name,
-    hidden_state,
-)
+from lilith.derive import Derivation, NeedsContent, derive, enclosing_decisions, hidden_state
 from lilith.executable import Executable, module_of
 from lilith.guards import Decisions
 from lilith.interpreted import run_interpreted
@@ -64,7 +55,7 @@ def run(f: Callable[..., Any], spec: Spec, args: tuple, kwargs: dict[str, Any], 
         if found is not None:
             variant, full, program, leaves = found
             program.recent = True
-            given = _cotangent_values(program.derivation, cotangent) if spec.cotangent else ()
+            given = cotangent_values(program.derivation, cotangent) if spec.cotangent else ()
             result = program.run(leaves, given)
             if result.__class__ is not Diverged:
                 return result
@@ -101,7 +92,7 @@ def _full_key(spec: Spec, key: tuple, captured: list[Any], cotangent: Any) -> tu
     return spec, key, tuple([leaf_key(x) for x in captured]), cotangent_key(cotangent) if spec.cotangent else None
 
 
-def _cotangent_values(derivation: Derivation, cotangent: Any) -> list[Any]:
+def cotangent_values(derivation: Derivation, cotangent: Any) -> list[Any]:
     """The cotangent's arrays in the dtypes of the graph's last inputs: a Python number adapts."""
     leaves = cotangent_leaves(cotangent)
     inputs = derivation.graph.inputs[len(derivation.graph.inputs) - len(leaves) :]
@@ -140,7 +131,7 @@ def _miss(f: Any, spec: Spec, args: tuple, kwargs: dict[str, Any], cotangent: An
             if not (derivation.outer or opaque or derivation.guards):
                 remember(entry, variant, variant.derivations, full, derivation)
         inside = any(isinstance(x, Tracer) for x in given)
-        return (_inline if inside else _bind)(derivation, leaves, cotangent)
+        return (inline_derivation if inside else bind_derivation)(derivation, leaves, cotangent)
     # inside of a trace no lock is taken: waiting there for a build of another thread could wait for ever
     lock = contextlib.nullcontext() if is_tracing() else variant.lock(full)
     with lock, _removed_after(variant.building, full):
@@ -148,13 +139,13 @@ def _miss(f: Any, spec: Spec, args: tuple, kwargs: dict[str, Any], cotangent: An
         if program is None:
             derivation = _derived_alone(f, spec, args, kwargs, captures, cotangent)
             if derivation.outer:
-                return _inline(derivation, leaves, cotangent)
+                return inline_derivation(derivation, leaves, cotangent)
             description = explain.describe_call(f, spec, args, kwargs, captures)
             program = Executable(derivation, leaves, cotangent_leaves(cotangent) if spec.cotangent else (), description)
             program.paths = Paths(program)
             if config.explain:
                 explain.explain_miss(entry.name, entry.descriptions(), program.description)
-        result = program.run(leaves, _cotangent_values(program.derivation, cotangent) if spec.cotangent else ())
+        result = program.run(leaves, cotangent_values(program.derivation, cotangent) if spec.cotangent else ())
         if result.__class__ is Diverged:
             call = Call(f, spec, args, kwargs, cotangent)
             result = _diverge(entry, variant, full, call, program, result.outcomes, leaves)
@@ -220,7 +211,7 @@ def _diverge(
         with lock, _removed_after(variant.building, (full, prefix)):
             return program.paths.find(prefix) or _path_program(entry, call, program, prefix, leaves)
 
-    given = _cotangent_values(program.derivation, call.cotangent) if call.spec.cotangent else ()
+    given = cotangent_values(program.derivation, call.cotangent) if call.spec.cotangent else ()
     result, right = settle(program, found, leaves, given, build)
     paths = program.paths
     with table_lock:
@@ -302,12 +293,12 @@ def _remember_fast(
             warm_paths(entry, spec).add(program, fast)
 
 
-def _inline(derivation: Derivation, leaves: list[Any], cotangent: Any) -> Any:
+def inline_derivation(derivation: Derivation, leaves: list[Any], cotangent: Any) -> Any:
     """Record the derivation's graph into the trace that is running; the results are tracers."""
     trace = current_trace()
     values = [*leaves, *derivation.outer, *derivation.hoisted]
     if len(values) < len(derivation.graph.inputs):
-        values += _cotangent_values(derivation, cotangent)
+        values += cotangent_values(derivation, cotangent)
     outputs = trace.inline(derivation.graph, [trace.lift(x) for x in values])
     if trace.decisions is not None:
         predicates = outputs[len(outputs) - len(derivation.guards) :]
@@ -315,11 +306,11 @@ def _inline(derivation: Derivation, leaves: list[Any], cotangent: Any) -> Any:
     return derivation.assemble([Tracer(y, trace) for y in outputs])
 
 
-def _bind(derivation: Derivation, leaves: list[Any], cotangent: Any) -> Any:
+def bind_derivation(derivation: Derivation, leaves: list[Any], cotangent: Any) -> Any:
     """Use the derivation inside of a user's jax.jit or jax.vmap; the results are JAX tracers."""
     values = [*leaves, *derivation.hoisted]
     if len(values) < len(derivation.graph.inputs):
-        values += _cotangent_values(derivation, cotangent)
+        values += cotangent_values(derivation, cotangent)
     typed = [
         x if isinstance(x, (carrier.Array, carrier.JaxTracer)) else np.asarray(x, dtype=t.dtype)
         for x, t in zip(values, derivation.graph.inputs, strict=True)
@@ -331,13 +322,13 @@ def _interpret(f: Any, spec: Spec, args: tuple, kwargs: dict[str, Any], cotangen
     """Trace and run the graph node by node; nothing is cached."""
     leaves = [*sign(args, kwargs)[1], *captures.leaves]
     if any(isinstance(x, carrier.JaxTracer) for x in leaves):
-        return _bind(derive(f, spec, args, kwargs, captures, cotangent), leaves, cotangent)
+        return bind_derivation(derive(f, spec, args, kwargs, captures, cotangent), leaves, cotangent)
     inside = any(isinstance(x, Tracer) for x in leaves)
     decisions = None if inside else Decisions()
     derivation = derive(f, spec, args, kwargs, captures, cotangent, not inside, decisions)
     if inside or derivation.outer:
-        return _inline(derivation, leaves, cotangent)
-    given = _cotangent_values(derivation, cotangent) if spec.cotangent else []
+        return inline_derivation(derivation, leaves, cotangent)
+    given = cotangent_values(derivation, cotangent) if spec.cotangent else []
     return run_interpreted(derivation, [*leaves, *derivation.hoisted, *given])
 
 

@@ -9,53 +9,40 @@ from typing import Any, NamedTuple
 import numpy as np
 
 from lilith import tree
+from lilith.asked import (
+    LEAF,
+    Spec,
+    check_cotangent,
+    check_scalar,
+    function_name,
+    gradient_entries,
+    gradient_source,
+    leaf_types,
+    split_aux,
+    value_kind,
+    wanted_leaves,
+)
 from lilith.captures import Captures, content_scan, substitute
 from lilith.config import config
 from lilith.guards import Decisions, Guard
-from lilith.ir.graph import Graph, Source, Value, current, fill_like
-from lilith.ir.type import TensorType, dtype_name, is_inexact, kind
+from lilith.ir.graph import Graph, Value, current, fill_like
+from lilith.ir.type import TensorType
 from lilith.randomness import ENTROPY, GENERATORS, refuse_entropy, without_randomness
 from lilith.result import GradResult, Labels
 from lilith.signature import (
     STATIC,
     Arguments,
-    describe,
     is_iterator,
     is_users_callable,
-    leaf_key,
     take_apart,
     type_of,
 )
-from lilith.source import ArgumentError, DtypeError, GradientError, ShapeError, definition
+from lilith.source import definition
 from lilith.trace import Recorded, Traced, trace_call, uncovered
 from lilith.tracer import Tracer
 from lilith.transform.reverse import reverse, structural_zeros
 from lilith.transform.simplify import remove_dead, simplify
-from lowering.runtime import ARRAY, JAX, PYTHON, SCALAR
-
-
-class Spec(NamedTuple):
-    """What is wanted of a function.
-
-    Attributes:
-        gradient: value and gradient, or the value alone.
-        wrt: the arguments to differentiate by (index, name, or a tuple of them); None for all that can be.
-        has_aux: the function returns `(value, aux)`.
-        cotangent: the result may have any shape; a cotangent of its structure is given with each call.
-    """
-
-    gradient: bool
-    wrt: Any = None
-    has_aux: bool = False
-    cotangent: bool = False
-
-
-LEAF = tree.flatten(0.0)[1]
-"""The structure of one array by itself."""
-
-
-def _leaf(structure: Any) -> Any:
-    return LEAF if structure == LEAF else structure
+from lowering.runtime import ARRAY
 
 
 class Derivation(NamedTuple):
@@ -76,6 +63,8 @@ class Derivation(NamedTuple):
         outer, hoisted: what the extra inputs are given.
         guards: the decisions that the function made on traced values; their predicates are the graph's last outputs.
         stages: the graphs that it went through before it was simplified, by name; kept for `config.dump` only.
+        finish: makes the user's result of value and gradients; None where these are the result.
+        residuals: so many outputs before the guards' predicates stay on the device, for a later program.
     """
 
     graph: Graph
@@ -88,6 +77,8 @@ class Derivation(NamedTuple):
     hoisted: list[np.ndarray]
     guards: tuple[Guard, ...] = ()
     stages: tuple[Graph, ...] = ()
+    finish: Callable[[Any], Any] | None = None
+    residuals: int = 0
 
     def assemble(self, outputs: Sequence[Any]) -> Any:
         """The user's result from the graph's outputs: `value`, or `(value, GradResult)` for a gradient."""
@@ -97,9 +88,9 @@ class Derivation(NamedTuple):
         else:
             leaves = [outputs[x.output] if isinstance(x, Traced) else _unshared(x) for x in self.value_leaves]
             value = tree.unflatten(self.value_structure, leaves)
-        if self.labels is None:
-            return value
-        return value, GradResult([self._gradient(entry, outputs) for entry in self.entries], self.labels)
+        if self.labels is not None:
+            value = value, GradResult([self._gradient(entry, outputs) for entry in self.entries], self.labels)
+        return value if self.finish is None else self.finish(value)
 
     def _gradient(self, entry: Any, outputs: Sequence[Any]) -> Any:
         if entry.__class__ is int:
@@ -115,12 +106,35 @@ def _unshared(x: Any) -> Any:
     return copy.copy(x) if isinstance(x, (set, bytearray)) else x
 
 
+def _traceable(
+    f: Callable[..., Any], arguments: Arguments, captures: Captures, count: int
+) -> Callable[[list[Any]], Any]:
+    """f as a function of the list of its inputs: tracers for `count` leaves of the arguments, then for the captures."""
+
+    def run(tracers: list[Any]) -> Any:
+        args, kwargs = arguments.rebuild(tracers[:count])
+        inner = substitute(f, captures, tracers[count:])
+        try:
+            return inner(*args, **kwargs)
+        except (TypeError, ValueError, RuntimeError) as error:
+            shown = uncovered(error)
+            if "returned non-float (type Tracer)" in str(shown):  # a captured object's own __float__
+                raise NeedsContent(shown, frozenset(captures.names)) from None
+            needed = _captures_behind(shown, [t.value for t in tracers], count, captures.names)
+            if needed:
+                raise NeedsContent(shown, needed) from None
+            raise shown from error.__cause__
+
+    return run
+
+
 def record(
     f: Callable[..., Any],
     arguments: Arguments,
     captures: Captures,
     interpreted: bool = False,
     decisions: Decisions | None = None,
+    types: Sequence[TensorType] | None = None,
 ) -> Recorded:
     """Trace f on tracers in place of the arguments' and the captures' dynamic leaves.
 
@@ -128,29 +142,20 @@ def record(
         interpreted: let tracers show their values.
         decisions: numbers what Python code decides on traced values; None for those of the enclosing trace. Where there
             are none, such code is an error.
+        types: of the arguments' dynamic leaves, where they are not those of the values: then no values are known.
     """
     dynamic = [leaf for leaf in arguments.leaves if leaf.kind != STATIC]
-    types = [type_of(x) for x in [*(leaf.value for leaf in dynamic), *captures.leaves]]
+    known = types is None
+    own = [type_of(leaf.value) for leaf in dynamic] if types is None else types
+    types = [*own, *map(type_of, captures.leaves)]
     names = [leaf.path for leaf in dynamic] + list(captures.names)
-
-    def run(tracers: list[Any]) -> Any:
-        args, kwargs = arguments.rebuild(tracers[: len(dynamic)])
-        inner = substitute(f, captures, tracers[len(dynamic) :])
-        try:
-            return inner(*args, **kwargs)
-        except (TypeError, ValueError, RuntimeError) as error:
-            shown = uncovered(error)
-            if "returned non-float (type Tracer)" in str(shown):  # a captured object's own __float__
-                raise NeedsContent(shown, frozenset(captures.names)) from None
-            needed = _captures_behind(shown, [t.value for t in tracers], len(dynamic), captures.names)
-            if needed:
-                raise NeedsContent(shown, needed) from None
-            raise shown from error.__cause__
 
     name = function_name(f)
     values = [leaf.value for leaf in dynamic] + list(captures.leaves)
     generators, _ = hidden_state(arguments, captures)
-    if decisions is None:
+    if not known:
+        decisions = None
+    elif decisions is None:
         decisions = enclosing_decisions()
     first = decisions.count if decisions is not None else 0
 
@@ -158,7 +163,7 @@ def record(
         if decisions is not None:
             decisions.count = first  # a trace that is made again asks the same questions again
         return trace_call(
-            run,
+            _traceable(f, arguments, captures, len(dynamic)),
             types,
             names,
             name,
@@ -240,9 +245,17 @@ def _roots(tracer: Tracer) -> set[Value]:
     return roots
 
 
-def function_name(f: Any) -> str:
-    """What the function is called in texts: its name, or its class's."""
-    return getattr(f, "__name__", None) or type(f).__name__
+class Asked(NamedTuple):
+    """A call under one of MODES: the function, what is asked of it, its arguments, and the arrays given besides."""
+
+    f: Callable[..., Any]
+    spec: Spec
+    arguments: Arguments
+    cotangent: Any
+
+
+MODES: dict[str, Callable[[Asked, Callable[..., Recorded]], Derivation]] = {}
+"""The other transforms, by name: `(asked, record) -> Derivation`; `record()` traces the function."""
 
 
 def derive(
@@ -257,20 +270,25 @@ def derive(
 ) -> Derivation:
     """The derivation of one call. Raises LilithError where the program or the arguments are wrong."""
     arguments = take_apart(f, args, kwargs)
-    wanted = _wanted_leaves(f, spec, arguments) if spec.gradient else []
+    if spec.mode:
+        call = Asked(f, spec, arguments, cotangent)
+        return MODES[spec.mode](call, lambda **how: record(f, arguments, captures, interpreted, decisions, **how))
+    wanted = wanted_leaves(f, spec, arguments) if spec.gradient else []
     recorded = record(f, arguments, captures, interpreted, decisions)
     graph = recorded.graph
     dynamic = [leaf for leaf in arguments.leaves if leaf.kind != STATIC]
-    values, structure = _split_aux(f, spec, recorded)
-    kinds = [_value_kind(y.type, [dynamic[i].kind for i in wanted] or [x.kind for x in dynamic]) for y in graph.outputs]
+    values, structure = split_aux(f, spec, recorded)
+    kinds = [value_kind(y.type, [dynamic[i].kind for i in wanted] or [x.kind for x in dynamic]) for y in graph.outputs]
     if not spec.gradient:
         return _derivation(recorded, graph, kinds, structure, [], None)
     main = [leaf.output for leaf in values if isinstance(leaf, Traced)]
     if spec.cotangent:
-        whole_value = tree.unflatten(recorded.structure, list(range(len(recorded.leaves))))
-        _check_cotangent(f, cotangent, whole_value[0] if spec.has_aux else whole_value, recorded)
+        value = tree.unflatten(recorded.structure, list(range(len(recorded.leaves))))
+        positions, shape = tree.flatten(value[0] if spec.has_aux else value)
+        types = leaf_types(recorded, positions)
+        check_cotangent(function_name(f), cotangent, types, shape, gradient_source(graph))
     else:
-        _check_scalar(f, graph, values, main)
+        check_scalar(f, graph, values, main)
     differentiated = graph.with_outputs([graph.outputs[i] for i in main])
     pulled = reverse(differentiated, wanted)
     gradients = pulled.outputs[len(main) :]
@@ -280,7 +298,7 @@ def derive(
             whole = whole.bind(len(graph.inputs), lambda type: fill_like(Value(type), 1))
     zeros = [dynamic[i].path for i, zero in zip(wanted, structural_zeros(differentiated, wanted), strict=True) if zero]
     kinds.extend([dynamic[i].kind for i in wanted])
-    labels, entries = _entries(f, spec, arguments, wanted, len(graph.outputs), frozenset(zeros))
+    labels, entries = gradient_entries(f, spec, arguments, wanted, len(graph.outputs), frozenset(zeros))
     return _derivation(recorded, whole, kinds, structure, entries, labels)
 
 
@@ -301,212 +319,6 @@ def _derivation(
         recorded.guards,
         (recorded.graph, whole) if config.dump else (),
     )
-
-
-def gradient_source(graph: Graph) -> Source | None:
-    """The user's line that computed the graph's first output."""
-    node = graph.producers().get(graph.outputs[0]) if graph.outputs else None
-    return node.source if node is not None else None
-
-
-# ---- which arguments --------------------------------------------------------------------------------------------
-
-
-def _asked_arguments(f: Callable[..., Any], spec: Spec, arguments: Arguments) -> list[bool]:
-    """For each argument, whether its gradient is asked for."""
-    if spec.wrt is None:
-        return [True] * len(arguments.names)
-    asked = [False] * len(arguments.names)
-    for item in spec.wrt if isinstance(spec.wrt, tuple) else (spec.wrt,):
-        count = sum(p is not None for p in arguments.positions)
-        if isinstance(item, str):
-            if item not in arguments.names:
-                raise ArgumentError(
-                    f"wrt={item!r}: {function_name(f)} was called without such an argument",
-                    hint=f"its arguments are {', '.join(arguments.names)}",
-                )
-            index = arguments.names.index(item)
-        elif isinstance(item, (int, np.integer)) and not isinstance(item, bool):
-            index = int(item) + count if item < 0 else int(item)
-            if not 0 <= index < count:
-                raise ArgumentError(
-                    f"wrt={item}: {function_name(f)} was called with {count} positional arguments",
-                    hint="positions count from 0; keyword arguments are named: wrt='scale'",
-                )
-        else:
-            raise ArgumentError(
-                f"wrt={spec.wrt!r}: takes an index, a parameter name or a tuple of them", hint="e.g. wrt=(0, 'scale')"
-            )
-        asked[index] = True
-    return asked
-
-
-def _wanted_leaves(f: Callable[..., Any], spec: Spec, arguments: Arguments) -> list[int]:
-    """Indices, among the dynamic leaves, of those to differentiate by."""
-    asked = _asked_arguments(f, spec, arguments)
-    dynamic = [leaf for leaf in arguments.leaves if leaf.kind != STATIC]
-    wanted = [i for i, leaf in enumerate(dynamic) if asked[leaf.argument] and is_inexact(type_of(leaf.value).dtype)]
-    explicit = [i for i, a in enumerate(asked) if a] if spec.wrt is not None else []
-    for argument in explicit:
-        if not any(dynamic[i].argument == argument for i in wanted):
-            _refuse_argument(f, arguments, argument)
-    if not wanted:
-        described = ", ".join(f"{leaf.path}: {_type_text(leaf)}" for leaf in arguments.leaves) or "no arguments"
-        first = next((leaf.value for leaf in arguments.leaves if type(leaf.value) is int), None)
-        remedy = f"ints are static; say {float(first)!r}" if first is not None else "pass floats or float arrays"
-        raise GradientError(
-            f"grad of {function_name(f)}: no differentiable argument ({described})",
-            hint=f"{remedy}; integer arrays: x.astype(float)",
-        )
-    return wanted
-
-
-def _refuse_argument(f: Callable[..., Any], arguments: Arguments, argument: int) -> None:
-    leaves = [leaf for leaf in arguments.leaves if leaf.argument == argument]
-    raise GradientError(
-        f"grad of {function_name(f)}: argument {arguments.names[argument]!r} "
-        f"({', '.join(_type_text(leaf) for leaf in leaves)}) is not differentiable",
-        hint="pass a float or a float array, e.g. 10.0 instead of 10, x.astype(float)",
-    )
-
-
-def _type_text(leaf: Any) -> str:
-    return type(leaf.value).__name__ if leaf.kind in (STATIC, PYTHON) else repr(leaf.type)
-
-
-def _entries(
-    f: Callable[..., Any], spec: Spec, arguments: Arguments, wanted: list[int], first: int, zeros: frozenset[str]
-) -> tuple[Labels, list[Any]]:
-    """The labels of the result and, per argument, where its gradient's leaves are among the outputs."""
-    asked = _asked_arguments(f, spec, arguments)
-    output = {leaf: first + k for k, leaf in enumerate(wanted)}
-    leaves: list[list[int | None]] = [[] for _ in arguments.structures]
-    count = 0
-    for leaf in arguments.leaves:
-        leaves[leaf.argument].append(None if leaf.kind == STATIC else output.get(count))
-        count += leaf.kind != STATIC
-    entries = [
-        None if all(i is None for i in indices) else indices[0] if structure == LEAF else (structure, indices)
-        for structure, indices in zip(arguments.structures, leaves, strict=True)
-    ]
-    return Labels(function_name(f), arguments.positions, arguments.names, tuple(asked), zeros), entries
-
-
-# ---- what comes out ---------------------------------------------------------------------------------------------
-
-
-def _value_kind(type: TensorType, inputs: list[str]) -> str:
-    """What a result becomes: a jax.Array if a differentiated argument is one, else what NumPy would give."""
-    if JAX in inputs:
-        return JAX
-    if type.weak and kind(type.dtype) in "fc":
-        return PYTHON
-    return ARRAY if type.shape else SCALAR
-
-
-def _split_aux(f: Callable[..., Any], spec: Spec, recorded: Recorded) -> tuple[list[Any], Any]:
-    """The leaves of the value without those of aux, and the structure of both."""
-    if not spec.has_aux:
-        return recorded.leaves, _leaf(recorded.structure)
-    whole = tree.unflatten(recorded.structure, list(range(len(recorded.leaves))))
-    if not (isinstance(whole, tuple) and len(whole) == 2):
-        raise ArgumentError(
-            f"has_aux=True: {function_name(f)} must return a pair (value, aux), it returned {type(whole).__name__}",
-            hint="return (loss, anything), or leave has_aux out",
-        )
-    count = len(tree.flatten(whole[0])[0])
-    return recorded.leaves[:count], recorded.structure
-
-
-def _check_scalar(f: Callable[..., Any], graph: Graph, values: list[Any], main: list[int]) -> None:
-    """Without a cotangent the value must be one real floating scalar."""
-    name, source = function_name(f), gradient_source(graph)
-    if len(values) == 1 and not main and isinstance(values[0], int):
-        return  # a constant: nothing depends on any argument
-    if len(values) == 1 and not main:
-        raise GradientError(
-            f"grad of {name}: it returns {type(values[0]).__name__} {values[0]!r}, not a number",
-            hint="return a real floating number",
-            source=definition(f),
-        )
-    if len(values) != 1:
-        got = ", ".join(repr(graph.outputs[v.output].type) if isinstance(v, Traced) else repr(v) for v in values)
-        raise GradientError(
-            f"grad of {name}: it returns {len(values)} values ({got}), not one scalar",
-            hint="return one number; has_aux=True if it returns (value, aux); or give cotangent=",
-            source=source,
-        )
-    got_type = graph.outputs[main[0]].type
-    if got_type.shape:
-        raise ShapeError(
-            f"grad of {name}: it returns {got_type}, not a scalar",
-            hint="sum it up, e.g. np.sum(...); or give a cotangent of that shape: grad(f, x, cotangent=v)",
-            source=source,
-        )
-    if kind(got_type.dtype) == "c":
-        raise GradientError(
-            f"grad of {name}: it returns a complex number ({got_type})",
-            hint="return a real one, e.g. np.abs(z) or z.real; or give cotangent=",
-            source=source,
-        )
-    if kind(got_type.dtype) != "f" and not values[0].constant:
-        raise GradientError(
-            f"grad of {name}: it returns {dtype_name(got_type.dtype)}, which has no derivative",
-            hint="return a floating number",
-            source=source,
-        )
-
-
-def _check_cotangent(f: Callable[..., Any], cotangent: Any, value: Any, recorded: Recorded) -> None:
-    """A cotangent has the value's structure, with arrays of its shapes and dtypes, None for what has no derivative.
-
-    `value` is the result's structure with the positions of its leaves in `recorded.leaves`.
-    """
-    graph = recorded.graph
-    name, source = function_name(f), gradient_source(graph)
-    positions, structure = tree.flatten(value)
-    given, given_structure = tree.flatten(cotangent)
-    if given_structure != structure:
-        found, wanted = [
-            tree.unflatten(s, ["array"] * n) for s, n in ((given_structure, len(given)), (structure, len(positions)))
-        ]
-        raise ArgumentError(
-            f"cotangent of {name}: its structure {found} is not the value's, {wanted}",
-            hint="give an array for an array, a dict with the same keys in the same order for a dict, and so on",
-            source=source,
-        )
-    for leaf, output in zip(given, [recorded.leaves[i] for i in positions], strict=True):
-        want = graph.outputs[output.output].type if isinstance(output, Traced) else None
-        got = describe(leaf)[1]
-        if want is None or not is_inexact(want.dtype):
-            if got is not None:
-                raise DtypeError(
-                    f"cotangent of {name}: {got} for {want or repr(output)}, which has no derivative",
-                    hint="give None there",
-                    source=source,
-                )
-        elif got is None or got.shape != want.shape:
-            raise ShapeError(
-                f"cotangent of {name}: {got or repr(leaf)} for a value {want}",
-                hint=f"give an array of shape {want.shape}",
-                source=source,
-            )
-        elif got.dtype != want.dtype and not got.weak:
-            raise DtypeError(
-                f"cotangent of {name}: {got} for a value {want}",
-                hint=f"convert it: v.astype(np.{want.dtype})",
-                source=source,
-            )
-
-
-def cotangent_leaves(cotangent: Any) -> list[Any]:
-    """The arrays of a cotangent, in the order of the graph's inputs for it."""
-    return [leaf for leaf in tree.flatten(cotangent)[0] if tree.is_dynamic(leaf)]
-
-
-def cotangent_key(cotangent: Any) -> tuple:
-    leaves, structure = tree.flatten(cotangent)
-    return structure, tuple(leaf_key(leaf) for leaf in leaves)
 
 
 def raw_graph(f: Callable[..., Any], args: tuple, kwargs: dict[str, Any], captures: Captures) -> Graph:

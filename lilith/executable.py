@@ -86,12 +86,12 @@ class Executable:
             [0],
         )
         self.run = general_path(self.layout, derivation, leaves)
-        _warn_of_decay(derivation.graph, kinds)
+        _warn_of_decay(derivation.graph, kinds[: count - derivation.residuals])
 
 
 def _warn_of_decay(graph: Graph, kinds: Sequence[str]) -> None:
     """JAX's own operations turn a 64-bit jax.Array to 32 bits while its flag is off: say so once."""
-    wide = [y.type for y, kind in zip(graph.outputs, kinds, strict=True) if kind == JAX and y.dtype.itemsize >= 8]
+    wide = [y.type for y, kind in zip(graph.outputs, kinds, strict=False) if kind == JAX and y.dtype.itemsize >= 8]
     if wide and not x64_is_on() and "x64" not in _warned:
         _warned.add("x64")
         warnings.warn(

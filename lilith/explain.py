@@ -8,8 +8,8 @@ from collections.abc import Callable, Sequence
 from typing import Any
 
 from lilith import tree
+from lilith.asked import Spec
 from lilith.captures import Captures
-from lilith.derive import Spec
 from lilith.ir.type import TensorType
 from lilith.signature import STATIC, describe, take_apart
 from lilith.source import LilithWarning, user_source
@@ -35,9 +35,10 @@ def describe_call(f: Any, spec: Spec, args: tuple, kwargs: dict[str, Any], captu
 
 
 def _spec_text(spec: Spec) -> str:
-    options = {"wrt": spec.wrt, "has_aux": spec.has_aux or None, "cotangent": spec.cotangent or None}
+    given = spec.cotangent and not spec.mode
+    options = {"options": spec.options, "wrt": spec.wrt, "has_aux": spec.has_aux or None, "cotangent": given or None}
     shown = ", ".join(f"{k}={v!r}" for k, v in options.items() if v is not None)
-    return f"{'grad' if spec.gradient else 'jit'}({shown})"
+    return f"{spec.mode or ('grad' if spec.gradient else 'jit')}({shown})"
 
 
 def difference(old: dict[str, str], new: dict[str, str]) -> list[str]:

@@ -17,6 +17,7 @@ import numpy as np
 from lilith.ir.graph import Graph, Literal
 from lilith.ir.primitive import primitive
 from lilith.ir.type import TensorType, parse_type
+from lilith.ops.nested import all_nodes
 from lilith.ops.shape import constant
 from lilith.program import Signature, UserCalling
 from lilith.source import ArgumentError, LilithError, UnsupportedError
@@ -73,10 +74,11 @@ def export(path: str | os.PathLike[str], lowered: Lowered, platforms: Sequence[s
             f"export takes what lilith.lower or lilith.lower_grad gave, not {type(lowered).__name__}",
             hint="lilith.export(path, lilith.lower_grad(f, *args))",
         )
-    for node in lowered.graph.nodes:
-        if node.primitive.effect:
+    for node in all_nodes(lowered.graph):
+        name = node.params["function"].name if node.primitive.name == "callback" else node.primitive.name
+        if node.primitive.effect or node.primitive.name == "callback":
             raise UnsupportedError(
-                f"{lowered.graph.name} calls back into Python ({node.primitive.name}): it cannot be exported",
+                f"{lowered.graph.name} calls back into Python ({name}): it cannot be exported",
                 hint="take the call out of the function",
                 source=node.source,
             )

@@ -74,7 +74,12 @@ def _parting(a: Sequence[Guard], b: Sequence[Guard]) -> int | None:
 
 
 def _alike(a: Derivation, b: Derivation) -> bool:
-    """Whether the two results have the same structure, static parts and array types."""
+    """Whether the two results have the same structure, static parts and array types, and are made in the same way.
+
+    A pullback, for one, belongs to one path: it goes back where its forward pass has come.
+    """
+    if a.finish is not b.finish:
+        return False
     count, other = (len(d.graph.outputs) - len(d.guards) for d in (a, b))
     if count != other or a.value_structure != b.value_structure or a.entries != b.entries or a.outer or b.outer:
         return False

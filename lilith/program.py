@@ -20,7 +20,8 @@ from typing import Any, NamedTuple
 import numpy as np
 
 from lilith import tree
-from lilith.derive import Derivation, function_name
+from lilith.asked import function_name
+from lilith.derive import Derivation
 from lilith.interpreted import as_kind
 from lilith.ir.type import TensorType, parse_type
 from lilith.result import GradResult, Labels

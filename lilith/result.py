@@ -158,3 +158,6 @@ class GradResult:
             return True
         below = [p for p in self.paths() if p.startswith(path) and p != path and p[len(path)] in ".["]
         return bool(below) and all(p in labels.zeros for p in below)
+
+
+tree.OPENED.add(GradResult)  # so that a compiled function can take and return one

@@ -38,6 +38,7 @@ from jaxlib.mlir.dialects import func as _func
 from jaxlib.mlir.dialects import stablehlo as _stablehlo
 
 from lilith.ir.type import DTYPES, TensorType
+from lilith.ops.control import CALLBACKS, Callback, called
 from lowering.emit import PLATFORMS, element_type
 
 _xla_mlir = _jax.mlir
@@ -144,7 +145,7 @@ def _lower(ctx: Any, *args: Any, token: int) -> Any:
     operations: Any = parsed.body.operations
     main = next(op for op in operations if op.sym_name.value == "main")
     results = list(main.type.results)
-    _emit_prints(ctx, parsed, module)
+    _emit_callbacks(ctx, parsed, module)
     name = _mlir.merge_mlir_modules(
         ctx.module_context.module, module.name, parsed, dst_symtab=ctx.module_context.symbol_table
     )
@@ -152,32 +153,47 @@ def _lower(ctx: Any, *args: Any, token: int) -> Any:
     return call.results
 
 
-def _emit_prints(ctx: Any, parsed: Any, module: Module) -> None:
-    """Replace every `custom_call @lilith_print` by a host callback."""
+def _emit_callbacks(ctx: Any, parsed: Any, module: Module) -> None:
+    """Replace every `custom_call @lilith_print` and `@lilith_callback` by a host callback."""
     found: list[Any] = []
 
     def collect(op: Any) -> Any:
-        if (
-            op.name == "stablehlo.custom_call"
-            and _ir.StringAttr(op.attributes["call_target_name"]).value == "lilith_print"
-        ):
+        if op.name == "stablehlo.custom_call" and _target(op) in ("lilith_print", "lilith_callback"):
             found.append(op)
         return _ir.WalkResult.ADVANCE
 
     parsed.operation.walk(collect)
     for op in found:
         text = _ir.StringAttr(op.attributes["backend_config"]).value
-        operands = list(op.operands)
-        avals = [_aval(x.type) for x in operands]
-
-        def callback(*arrays: Any, text: str = text) -> tuple:
-            module.show(text, *[np.asarray(a) for a in arrays])
-            return ()
-
-        inner = dataclasses.replace(ctx, avals_in=avals, avals_out=[])
+        prints = _target(op) == "lilith_print"
+        operands, old = list(op.operands), list(op.results)
+        avals, results = [_aval(x.type) for x in operands], [_aval(y.type) for y in old]
+        function = _printer(module, text) if prints else _caller(CALLBACKS[int(text)], results)
+        inner = dataclasses.replace(ctx, avals_in=avals, avals_out=results)
         with _ir.InsertionPoint(op), op.location:
-            emit_python_callback(inner, callback, None, operands, avals, [], has_side_effect=True, returns_token=False)
+            out, _, _ = emit_python_callback(
+                inner, function, None, operands, avals, results, has_side_effect=prints, returns_token=False
+            )
+        for y, new in zip(old, out, strict=True):
+            y.replace_all_uses_with(new)
         op.operation.erase()
+
+
+def _target(op: Any) -> str:
+    return _ir.StringAttr(op.attributes["call_target_name"]).value
+
+
+def _printer(module: Module, text: str) -> Callable[..., tuple]:
+    def function(*arrays: Any) -> tuple:
+        module.show(text, *[np.asarray(a) for a in arrays])
+        return ()
+
+    return function
+
+
+def _caller(callback: Callback, avals: Sequence[Any]) -> Callable[..., tuple]:
+    types = tuple([TensorType(a.shape, np.dtype(a.dtype)) for a in avals])
+    return lambda *arrays: called(callback, types, [np.asarray(a) for a in arrays])
 
 
 def _aval(type: Any) -> Any:

@@ -38,6 +38,12 @@ def test_numpy(monkeypatch, capsys):
     assert "0 rows: differs" in out
 
 
+def test_transforms(monkeypatch, capsys):
+    monkeypatch.setattr(sys, "argv", ["bench", "transforms", "--rounds", "1"])
+    bench_main.main()
+    assert "whole first call" in capsys.readouterr().out
+
+
 def test_a_hundred_fresh_lambdas_are_one_program():
     assert fresh_lambdas() == 1
 

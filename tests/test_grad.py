@@ -373,8 +373,9 @@ def test_trace_shows_the_users_lines():
 
 
 def test_a_graph_of_a_hundred_thousand_nodes():
+    from lilith.asked import Spec
     from lilith.captures import scan
-    from lilith.derive import Spec, derive
+    from lilith.derive import derive
     from lowering.emit import emit
 
     def long(x):

@@ -1,16 +1,19 @@
-"""Primitives that steer a program or act on the outside: stop_gradient, print."""
+"""Primitives that steer a program or act on the outside: stop_gradient, print, callback."""
 
 from __future__ import annotations
 
+import itertools
 import sys
+import weakref
+from collections.abc import Callable, Sequence
 from typing import Any
 
 import numpy as np
 
 from lilith.ir.graph import Value
-from lilith.ir.primitive import ZERO, Primitive
+from lilith.ir.primitive import ZERO, NoGradient, Primitive
 from lilith.ir.type import TensorType
-from lilith.source import ArgumentError
+from lilith.source import ArgumentError, ShapeError
 
 stop_gradient: Primitive = Primitive(
     "stop_gradient", type=lambda x: x, eval=lambda x: x, vjp=ZERO, batch=lambda batched, x: stop_gradient(x)
@@ -71,3 +74,72 @@ def _print_batch(batched: tuple[bool, ...], *operands: Value, format: str) -> tu
 
 
 print_ = Primitive("print", type=_print_type, eval=_print_eval, vjp=ZERO, batch=_print_batch, effect=True)
+
+
+# ---- callbacks -------------------------------------------------------------------------------------------------------
+
+
+class Callback:
+    """A Python function of NumPy arrays that a program calls.
+
+    Attributes:
+        name: of the function.
+        call: `(*arrays) -> tuple of arrays`.
+        token: stands for it in a module's text.
+    """
+
+    __slots__ = ("__weakref__", "call", "name", "token")
+
+    def __init__(self, name: str, call: Callable[..., tuple]):
+        self.name = name
+        self.call = call
+        self.token = next(_tokens)
+        CALLBACKS[self.token] = self
+
+    def __repr__(self) -> str:
+        return f"<{self.name}>"
+
+
+_tokens = itertools.count(1)
+CALLBACKS: weakref.WeakValueDictionary[int, Callback] = weakref.WeakValueDictionary()
+"""Callbacks by their tokens, as long as some graph has them."""
+
+
+def called(function: Callback, results: tuple[TensorType, ...], operands: Sequence[np.ndarray]) -> tuple:
+    """What the function gives for these arrays, which must be of the types that were declared."""
+    found = tuple(map(np.asarray, function.call(*[np.array(x) for x in operands])))
+    types = [TensorType(y.shape, y.dtype) for y in found]
+    if len(types) != len(results) or not all(a.matches(b) for a, b in zip(types, results, strict=True)):
+        raise ShapeError(
+            f"pure_callback: {function.name} gave {types}, {list(results)} was declared",
+            hint="return arrays of the declared shapes and dtypes",
+        )
+    return found
+
+
+def _callback_batch(
+    batched: tuple[bool, ...], *operands: Value, function: Callback, results: tuple[TensorType, ...]
+) -> Any:
+    """The function is called once per element."""
+    size = next(x.shape[0] for x, b in zip(operands, batched, strict=True) if b)
+
+    def each(*arrays: np.ndarray) -> tuple:
+        rows = [
+            called(function, results, [x[i] if b else x for x, b in zip(arrays, batched, strict=True)])
+            for i in range(size)
+        ]
+        return tuple(
+            [np.array([row[k] for row in rows], t.dtype).reshape(size, *t.shape) for k, t in enumerate(results)]
+        )
+
+    types = tuple([t.with_shape((size, *t.shape)) for t in results])
+    return callback(*operands, function=Callback(function.name, each), results=types)
+
+
+callback: Primitive = Primitive(
+    "callback",
+    type=lambda *operands, function, results: results,
+    eval=lambda *operands, function, results: called(function, results, operands),
+    vjp=NoGradient("a Python function that the program calls has no derivative; give it a rule with @lilith.custom"),
+    batch=_callback_batch,
+)

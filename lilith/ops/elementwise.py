@@ -81,7 +81,7 @@ def repeat_leading(x: Value, size: int) -> Value:
 def _define(
     name: str, type: Callable[..., Any], eval: Callable[..., Any], rules: Any, masks: bool = False
 ) -> Primitive:
-    vjp = rules if rules is ZERO or isinstance(rules, NoGradient) else per_operand(*rules)
+    vjp = rules if rules is ZERO or isinstance(rules, NoGradient) or callable(rules) else per_operand(*rules)
     return Primitive(name, type=type, eval=eval, vjp=vjp, batch=elementwise_batch(name), masks=masks)
 
 
@@ -97,7 +97,7 @@ def unary(name: str, kinds: str, eval: Callable[..., Any], vjp: Any) -> Primitiv
 
 
 def binary(name: str, kinds: str, eval: Callable[..., Any], *rules: Any, masks: bool = False) -> Primitive:
-    """z = f(x, y), all of one type; a rule `(g, z, x, y)` per operand."""
+    """z = f(x, y), all of one type; a rule `(g, z, x, y)` per operand, or one for both (see `Primitive.vjp`)."""
 
     def type(x: TensorType, y: TensorType) -> TensorType:
         result = x if x is y else check_same(name, x, y)
@@ -147,9 +147,14 @@ div: Primitive = binary(
     "div",
     NUMBER,
     lambda x, y: _truncated_quotient(x, y) if x.dtype.kind in "iu" else np.divide(x, y),
-    lambda g, z, x, y: _over(g, y),
-    lambda g, z, x, y: neg(scale(_over(g, y), z)),  # with x̄ = z̄ / y, which is there already
+    lambda g, z, x, y, wanted: _quotient_rule(g, z, y, wanted),
 )
+
+
+def _quotient_rule(g: Value, z: Value, y: Value, wanted: tuple[bool, ...]) -> tuple[Value | None, Value | None]:
+    """z = x / y; x̄ = z̄ / y, ȳ = -x̄ z. One division for both, and so for the tangent: ż = (ẋ - z ẏ) / y."""
+    quotient = _over(g, y)
+    return quotient if wanted[0] else None, neg(scale(quotient, z)) if wanted[1] else None
 
 
 def _over(g: Value, y: Value) -> Value:

@@ -61,7 +61,8 @@ def _solve_batch(name: str, right: int, left_side: bool = True) -> Any:
             beside = transpose(b, axes=(*range(1, last), 0, last))
             flat = reshape(beside, shape=(*lead, n, size * k))
             x = solve(*operands[:right], flat, *operands[right + 1 :], **params)
-            return transpose(reshape(x, shape=beside.shape), axes=(last - 1, *range(last - 1), last))
+            apart = reshape(x, shape=(*lead, x.shape[-2], size, k))  # a least-squares solution has its own height
+            return transpose(apart, axes=(last - 1, *range(last - 1), last))
         return elementwise_batch(name)(batched, *operands, **params)
 
     return batch

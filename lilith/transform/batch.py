@@ -4,7 +4,7 @@ from __future__ import annotations
 
 from collections.abc import Sequence
 
-from lilith.ir.graph import Builder, Graph, Value
+from lilith.ir.graph import Builder, Graph, Node, Value
 from lilith.ir.primitive import primitive
 from lilith.ops.elementwise import repeat_leading
 from lilith.source import ArgumentError
@@ -62,16 +62,13 @@ def batch(graph: Graph, batched: Sequence[bool], size: int, repeated: Sequence[b
 def batch_at(graph: Graph, axes: Sequence[int | None], size: int) -> Graph:
     """`batch` over arguments whose batch axis is at `axes[i]`; None where an argument has none."""
     batched = batch(graph, [axis is not None for axis in axes], size)
-    inputs, moved = [], []
-    with Builder() as builder:
-        for x, axis in zip(batched.inputs, axes, strict=True):
-            if not axis:
-                inputs.append(x)
-                moved.append(x)
-                continue
-            given = Value(x.type.with_shape((*x.shape[1 : axis + 1], size, *x.shape[axis + 1 :])))
-            inputs.append(given)
-            order = (axis, *(k for k in range(x.ndim) if k != axis))
-            moved.append(primitive("transpose")(given, axes=order))
-        outputs = builder.inline(batched, moved)
-    return Graph(graph.name, tuple(inputs), graph.input_names, tuple(builder.nodes), tuple(outputs))
+    inputs, moves = [], []
+    for x, axis in zip(batched.inputs, axes, strict=True):
+        if not axis:
+            inputs.append(x)
+            continue
+        given = Value(x.type.with_shape((*x.shape[1 : axis + 1], size, *x.shape[axis + 1 :])))
+        inputs.append(given)
+        order = (axis, *(k for k in range(x.ndim) if k != axis))
+        moves.append(Node(primitive("transpose"), (given,), {"axes": order}, (x,), None))
+    return Graph(graph.name, tuple(inputs), graph.input_names, (*moves, *batched.nodes), batched.outputs)

@@ -170,11 +170,19 @@ _Rule = Callable[[_Simplifier, Node, tuple[Value, ...]], Value | None]
 
 def _add(s: _Simplifier, node: Node, operands: tuple[Value, ...]) -> Value | None:
     x, y = operands
-    return y if s.filled(x) == 0 else x if s.filled(y) == 0 else None
+    if s.filled(x) == 0 or s.filled(y) == 0:
+        return x if s.filled(y) == 0 else y
+    if (minus := s.made_by(y, "neg")) is not None:
+        return PRIMITIVES["sub"](x, minus.operands[0])
+    if (minus := s.made_by(x, "neg")) is not None:
+        return PRIMITIVES["sub"](y, minus.operands[0])
+    return None
 
 
 def _sub(s: _Simplifier, node: Node, operands: tuple[Value, ...]) -> Value | None:
     x, y = operands
+    if (minus := s.made_by(y, "neg")) is not None:
+        return PRIMITIVES["add"](x, minus.operands[0])
     return x if s.filled(y) == 0 else None
 
 
@@ -184,7 +192,14 @@ def _mul(s: _Simplifier, node: Node, operands: tuple[Value, ...]) -> Value | Non
         return y
     if s.filled(y) == 1:
         return x
-    return PRIMITIVES["neg"](y) if s.filled(x) == -1 else PRIMITIVES["neg"](x) if s.filled(y) == -1 else None
+    if s.filled(x) == -1 or s.filled(y) == -1:
+        return PRIMITIVES["neg"](y if s.filled(x) == -1 else x)
+    # a minus sign moves out, to where it is added
+    if (minus := s.made_by(x, "neg")) is not None:
+        return PRIMITIVES["neg"](PRIMITIVES["mul"](minus.operands[0], y))
+    if (minus := s.made_by(y, "neg")) is not None:
+        return PRIMITIVES["neg"](PRIMITIVES["mul"](x, minus.operands[0]))
+    return None
 
 
 def _div(s: _Simplifier, node: Node, operands: tuple[Value, ...]) -> Value | None:

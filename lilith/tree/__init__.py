@@ -2,6 +2,7 @@
 
 from lilith.tree.classes import (
     BUILT_IN,
+    OPENED,
     attributes,
     is_library_file,
     is_library_module,
@@ -16,6 +17,7 @@ from lilith.tree.structure import class_state, flatten, paths, unflatten
 
 __all__ = [
     "BUILT_IN",
+    "OPENED",
     "Same",
     "attributes",
     "check_leaf",

@@ -48,6 +48,8 @@ _OPEN_STANDARD = {"argparse.Namespace", "collections.Counter", "collections.User
 _CLOSED = frozenset({"torch", "pandas", "tensorflow", "jax", "jaxlib", "lilith", "lowering", "optree"})
 _CLOSED_ITSELF = _CLOSED | {"numpy", "scipy", "ml_dtypes", "builtins", "xarray", "polars", "cupy"}
 _HEAP_TYPE = 1 << 9
+OPENED: set[type] = set()
+"""Classes of Lilith's own that are taken apart like the user's."""
 
 
 def root_module(cls: type) -> str:
@@ -57,7 +59,7 @@ def root_module(cls: type) -> str:
 
 def is_structure_class(cls: type) -> bool:
     """Whether instances of a class are taken apart: containers and classes written in Python, by whoever."""
-    if cls in BUILT_IN or cls is types.SimpleNamespace:
+    if cls in BUILT_IN or cls in OPENED or cls is types.SimpleNamespace:
         return True
     if issubclass(cls, (enum.Enum, type, BaseException)) or root_module(cls) in _CLOSED_ITSELF:
         return False

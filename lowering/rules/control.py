@@ -21,4 +21,15 @@ def _print(e: Emitter, node: Node, operands: list[str]) -> tuple[str, ...]:
     )
 
 
-RULES.update({"stop_gradient": _stop_gradient, "print": _print})
+def _callback(e: Emitter, node: Node, operands: list[str]) -> tuple[str, ...]:
+    """A custom call that the carrier replaces by a host callback; `backend_config` holds the callback's token."""
+    return e.several(
+        "stablehlo.custom_call",
+        operands,
+        [x.type for x in node.operands],
+        [y.type for y in node.results],
+        f'call_target_name = "lilith_callback", backend_config = {string(str(node.params["function"].token))}',
+    )
+
+
+RULES.update({"stop_gradient": _stop_gradient, "print": _print, "callback": _callback})
