@@ -190,7 +190,7 @@ class Compiled:
         if not found:
             raise UnsupportedError(
                 f"XLA gives no LLVM code for {self.lowered.graph.name} on {self.lowered.platform}",
-                # XLA's xla_dump_emitter_re=.* would bring it back, and aborts the process in one of a hundred compilations
+                # xla_dump_emitter_re=.* would bring it back, but aborts the process in one of a hundred compilations
                 hint="jaxlib 0.10 gives it, on CPU and GPU, of programs that compute something; later ones do not",
             )
         return "\n".join(f"; {name}\n{text}" for name, text in found.items())
