@@ -120,9 +120,12 @@ def test_bytecode_comes_back():
 def test_what_xla_made():
     model, x = arguments()
     compiled = lilith.lower_grad(loss, model, x, scale=2.0).compile({"xla_cpu_enable_fast_math": False})
-    assert (
-        "ENTRY" in compiled.hlo() and "define" in compiled.llvm_ir() and "define" in compiled.llvm_ir(optimized=False)
-    )
+    assert "ENTRY" in compiled.hlo()
+    if carrier.versions()["jaxlib"].startswith("0.10."):
+        assert "define" in compiled.llvm_ir() and "define" in compiled.llvm_ir(optimized=False)
+    else:
+        with pytest.raises(UnsupportedError, match="gives no LLVM code"):
+            compiled.llvm_ir()
     assert compiled.memory()["arguments"] == sum(v.type.nbytes for v in compiled.lowered.graph.inputs)
     assert len(compiled.serialize()) > 100 and "ENTRY" in compiled._repr_html_()
     if compiled.lowered.platform == "cpu":
