@@ -23,7 +23,6 @@ RULES.update(
         ours: row(theirs)
         for ours, theirs in {
             "neg": "stablehlo.negate",
-            "add": "stablehlo.add",
             "sub": "stablehlo.subtract",
             "mul": "stablehlo.multiply",
             "div": "stablehlo.divide",
@@ -71,6 +70,20 @@ RULES.update(
         }.items()
     }
 )
+
+
+_add = row("stablehlo.add")
+
+
+def _sum(e: Emitter, node: Node, operands: list[str]) -> str:
+    """x + x, which derivatives of squares are full of, as 2 x: the same number, and twice as fast on XLA:CPU."""
+    t = node.results[0].type
+    if operands[0] != operands[1] or kind(t.dtype) != "f":
+        return _add(e, node, operands)
+    return e.op("stablehlo.multiply", (operands[0], e.constant(2, t)), (t, t), t)
+
+
+RULES["add"] = _sum
 
 
 def compare(e: Emitter, direction: str, x: str, y: str, type: TensorType) -> str:
