@@ -135,5 +135,7 @@ def test_simplify_keeps_the_meaning(steps, seed):
     f, args = build(steps), arguments(seed)
     graph = lilith.trace(f, *args).verify()
     simple = simplify(graph).verify()
-    assert len(simple.nodes) <= len(graph.nodes) and len(simplify(simple).nodes) == len(simple.nodes)
+    # a sign that is moved out of a product stays for those who use the negated operand too
+    signs = sum(node.primitive.name == "neg" for node in graph.nodes)
+    assert len(simple.nodes) <= len(graph.nodes) + signs and len(simplify(simple).nodes) == len(simple.nodes)
     np.testing.assert_allclose(interpret(simple, args), interpret(graph, args), rtol=1e-13)
