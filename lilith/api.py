@@ -261,7 +261,9 @@ def _lowered(
             f"lower of {function_name(f)} inside of another traced function", hint="lower the outer function"
         )
     signature = signature_of(arguments, derivation, function_name(f))
-    constants = [*captures.leaves, *derivation.hoisted]
+    # captured arrays as they are now: the user may change them before the program is compiled, called or exported
+    captured = [np.array(x) if isinstance(x, np.ndarray) else x for x in captures.leaves]
+    constants = [*captured, *derivation.hoisted]
     return Lowered(derivation.graph, platform, UserCalling(signature, constants, derivation.assemble))
 
 

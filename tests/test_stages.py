@@ -65,6 +65,17 @@ def test_compiled_answers_as_grad_does():
     assert alone(model, x, scale=2.0) == pytest.approx(expected, rel=1e-14)
 
 
+def test_captured_arrays_are_taken_as_they_are_when_lowered(tmp_path):
+    w = np.ones(500)
+    lowered = lilith.lower_grad(lambda x: np.sum(w * x), np.ones(500))
+    compiled = lowered.compile()
+    w[:] = 7.0
+    lilith.export(tmp_path / "f.lilith", lowered)
+    for call in (compiled, lowered.compile(), lilith.load_program(tmp_path / "f.lilith")):
+        value, g = call(np.ones(500))
+        assert value == 500.0 and np.all(g[0] == 1.0)
+
+
 def test_compiled_refuses_other_arguments():
     model, x = arguments()
     compiled = lilith.lower_grad(loss, model, x, scale=2.0).compile()
