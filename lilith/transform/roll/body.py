@@ -144,7 +144,8 @@ class Body:
             x = self._link(kind.place, None, [self.sequence.root_of(v) for v in values[: kind.delay]])
         else:
             x = self.results[kind.place]
-        starts = np.frombuffer(kind.starts, dtype=np.int64).reshape(len(values), x.ndim)
+        x = x if x.shape == kind.view.base else reshape(x, shape=kind.view.base)
+        starts = np.frombuffer(kind.starts, dtype=np.int64).reshape(-1, x.ndim)
         fixed = (starts == starts[0]).all(axis=0)
         places = []
         for axis in range(x.ndim):
@@ -167,6 +168,8 @@ def _viewed(x: Value, view: View | None) -> Value:
     """A view of a value in the body."""
     if view is None:
         return x
-    whole = not any(view.start) and view.limit == x.shape and all(step == 1 for step in view.stride)
-    part = x if whole else slice(x, start=view.start, limit=view.limit, stride=view.stride)
+    part = x
+    if not view.whole:
+        part = x if x.shape == view.base else reshape(x, shape=view.base)
+        part = slice(part, start=view.start, limit=view.limit, stride=view.stride)
     return part if part.shape == view.shape else reshape(part, shape=view.shape)

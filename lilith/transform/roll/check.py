@@ -11,7 +11,7 @@ from lilith.ir.graph import Literal, Node, Value
 from lilith.ir.interpret import evaluate
 from lilith.transform.roll.body import Array, Body, Link
 from lilith.transform.roll.operands import Rows, Stack
-from lilith.transform.roll.sequence import Axes, Place, View, sliced
+from lilith.transform.roll.sequence import Axes, Place, View, sliced, view_of
 
 SAMPLE = 4
 """So many copies at the beginning and at the end are checked at every call; all of them in tests."""
@@ -35,7 +35,10 @@ def _number(number: Any, shape: Axes, dtype: np.dtype) -> Token:
 
 
 def _content(array: np.ndarray) -> Token:
-    return _number(array, (), array.dtype) if array.ndim == 0 else ("array", Literal(array).key)
+    first = array.reshape(-1)[:1]
+    if array.size and array.tobytes() == first.tobytes() * array.size:
+        return "number", first.tobytes(), array.shape, array.dtype
+    return "array", Literal(array).key
 
 
 def _constant(node: Node) -> Token:
@@ -46,11 +49,6 @@ def _constant(node: Node) -> Token:
 
 def _plain(view: View) -> Token:
     return view.root if view.trivial else view
-
-
-def _whole(x: Value) -> View:
-    ndim = len(x.type.shape)
-    return View(x, (0,) * ndim, x.type.shape, (1,) * ndim, x.type.shape)
 
 
 class _Copy:
@@ -86,7 +84,7 @@ class _Copy:
             return _content(kind.content.array[self.copy])
         if isinstance(kind, Stack):
             return self.described(kind.values[self.copy])
-        starts = np.frombuffer(kind.starts, dtype=np.int64).reshape(-1, kind.root.ndim)
+        starts = np.frombuffer(kind.starts, dtype=np.int64).reshape(-1, len(kind.view.base))
         start = tuple(starts[self.copy].tolist())
         sizes = [end - begin for begin, end in zip(kind.view.start, kind.view.limit, strict=True)]
         limit = tuple([begin + size for begin, size in zip(start, sizes, strict=True)])
@@ -122,7 +120,7 @@ class _Copy:
         if node.primitive.name == "broadcast_in_dim":
             self.stands[y] = (*x[:2], y.type.shape, x[3])
             return x[0] == "number"
-        view = x if isinstance(x, View) else _whole(x)
+        view = x if isinstance(x, View) else view_of(x)
         found = self.region(node, view, y)
         if found is not None:
             self.stands[y] = _plain(found)

@@ -141,7 +141,7 @@ def _stack(kind: Array | Rows | Stack) -> Value:
         return constant(value=kind.content)
     if isinstance(kind, Stack):
         return stacked_values(kind.values)
-    starts = np.frombuffer(kind.starts, dtype=np.int64).reshape(-1, kind.root.ndim)
+    starts = np.frombuffer(kind.starts, dtype=np.int64).reshape(-1, len(kind.view.base))
     return stacked_views(kind.root, kind.view, starts)
 
 

@@ -33,16 +33,15 @@ def repeats(codes: np.ndarray) -> list[Run]:
     found: list[Run] = []
     ranks = codes
     width = 1
-    while width * 2 <= n and n >= LEAST:
+    if n < LEAST:
+        return found
+    while True:
         found += _at_level(ranks, width)
-        if width * LEAST > 2 * n:
-            break
-        key = ranks[:-width].astype(np.int64) * (n + 1) + ranks[width:]
-        ranks = np.unique(key, return_inverse=True)[1].reshape(-1)
+        if width >= n // LEAST or len(ranks) <= width:
+            return found
+        pairs = ranks[:-width].astype(np.int64) * (n + 1) + ranks[width:]
+        ranks = np.unique(pairs, return_inverse=True)[1].reshape(-1)
         width *= 2
-        if len(ranks) < 2 or int(ranks.max()) == len(ranks) - 1:
-            break
-    return found
 
 
 def _at_level(ranks: np.ndarray, width: int) -> list[Run]:

@@ -17,6 +17,7 @@ from lilith.transform.roll.sequence import View
 def stacked_views(root: Value, view: View, starts: np.ndarray) -> Value:
     """`[len(starts), *view.shape]`: regions of the root like `view`, which begin at these places."""
     count = len(starts)
+    root = _reshape(root, shape=view.base)
     sizes = [-(-(end - begin) // step) for begin, end, step in zip(view.start, view.limit, view.stride, strict=True)]
     moving = [axis for axis in range(root.ndim) if (starts[:, axis] != starts[0, axis]).any()]
     begin = [int(starts[0, a]) for a in range(root.ndim)]

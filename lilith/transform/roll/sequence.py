@@ -19,9 +19,10 @@ _CONSTANTS = frozenset({"fill", "constant", "iota"})
 
 
 class View(NamedTuple):
-    """A strided region of a root, in another shape."""
+    """A strided region of a root in the shape `base`, in the shape `shape`."""
 
     root: Value
+    base: Axes
     start: Axes
     limit: Axes
     stride: Axes
@@ -31,13 +32,17 @@ class View(NamedTuple):
     def form(self) -> tuple:
         """All but the place: views of one form differ only in where they begin."""
         sizes = tuple([end - begin for begin, end in zip(self.start, self.limit, strict=True)])
-        return self.root.type, sizes, self.stride, self.shape
+        return self.root.type, self.base, sizes, self.stride, self.shape
+
+    @property
+    def whole(self) -> bool:
+        """Whether it is all of the root, in some shape."""
+        return not any(self.start) and self.limit == self.base and all(step == 1 for step in self.stride)
 
     @property
     def trivial(self) -> bool:
         """Whether it is all of the root, as it is."""
-        whole = not any(self.start) and self.limit == self.root.type.shape == self.shape
-        return whole and all(step == 1 for step in self.stride)
+        return self.shape == self.root.type.shape and self.whole
 
 
 class Place(NamedTuple):
@@ -112,10 +117,7 @@ class Sequence:
         (x,), y, params = node.operands, node.results[0], node.params
         if x in self.constants or not y.type.size:
             return False
-        view = self.views.get(x)
-        if view is None:
-            ndim = len(x.type.shape)
-            view = View(x, (0,) * ndim, x.type.shape, (1,) * ndim, x.type.shape)
+        view = self.views.get(x) or view_of(x)
         if node.primitive.name == "slice":
             found = sliced(view, params["start"], params["limit"], params["stride"], y.type.shape)
             if found is None:
@@ -138,12 +140,19 @@ def _code(node: Node) -> tuple:
     return node.primitive, tuple(sorted(params.items())) if params else (), *types
 
 
+def view_of(x: Value, base: Axes | None = None) -> View:
+    """All of x, in another shape."""
+    base = x.type.shape if base is None else base
+    return View(x, base, (0,) * len(base), base, (1,) * len(base), base)
+
+
 def sliced(view: View, start: Axes, limit: Axes, stride: Axes, shape: Axes) -> View | None:
-    """A slice of a view, where the view's shape is its region's but for axes of size 1."""
+    """A slice of a view: of the region, where the view's shape is the region's but for axes of size 1; or of all of the
+    root in the view's shape."""
     sizes = [-(-(end - begin) // step) for begin, end, step in zip(view.start, view.limit, view.stride, strict=True)]
     axes = _matched(sizes, view.shape)
     if axes is None:
-        return None
+        return sliced(view_of(view.root, view.shape), start, limit, stride, shape) if view.whole else None
     begins, ends, steps = list(view.start), list(view.limit), list(view.stride)
     for axis, place in enumerate(axes):
         if place is not None:
@@ -151,7 +160,7 @@ def sliced(view: View, start: Axes, limit: Axes, stride: Axes, shape: Axes) -> V
             origin, step = view.start[axis], view.stride[axis]
             begins[axis], ends[axis] = origin + first * step, origin + last * step + 1
             steps[axis] = step * stride[place] if shape[place] > 1 else 1
-    return View(view.root, tuple(begins), tuple(ends), tuple(steps), shape)
+    return View(view.root, view.base, tuple(begins), tuple(ends), tuple(steps), shape)
 
 
 def _matched(sizes: list[int], shape: Axes) -> list[int | None] | None:
