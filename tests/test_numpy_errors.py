@@ -9,6 +9,7 @@ import numpy as np
 import pytest
 
 import lilith
+from lilith import random
 from lilith.source import (
     ArgumentError,
     DtypeError,
@@ -39,6 +40,8 @@ ERRORS: dict[str, tuple[Callable[[Any], Any], type[Exception], str]] = {
     "casting": (lambda x: np.add(x, x, dtype=int), DtypeError, "add: does not take"),
     "signature": (lambda x: np.add(x, x, signature="dd->d"), UnsupportedError, "signature="),
     "at": (lambda x: np.add.at(x, [0], 1.0), UnsupportedError, r"add\.at .*in place\n.*\n.*bincount"),
+    "slice by name": (lambda x: x["a":], IndexingError, "a slice with the bounds 'a'"),
+    "no probability": (lambda x: x * random.bernoulli(random.key(0), 1.5), ArgumentError, "p=1.5 is no probability"),
     "reduceat": (lambda x: np.add.reduceat(x, [4]), IndexingError, "index 4 is out of bounds"),
     "reduceat of": (lambda x: np.subtract.reduceat(x, [0]), UnsupportedError, r"subtract\.reduceat"),
     "argument": (lambda x: np.sum(x, axes=1), TypeError, "axes"),
