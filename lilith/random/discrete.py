@@ -42,7 +42,7 @@ def bernoulli(key: Any, p: Any = 0.5, shape: Any = None) -> Value:
         shape: of the result; p's if it is not given.
 
     Raises:
-        ArgumentError: a p that is known while tracing is not from 0 to 1 (a traced one counts as the nearer of the two).
+        ArgumentError: a p that is known while tracing is not from 0 to 1; a traced one counts as the nearer.
 
     >>> from lilith import random
     >>> random.bernoulli(random.key(0), 0.3, 4)
