@@ -13,7 +13,6 @@ import numpy as np
 from lilith import tree
 from lilith.asked import Spec, function_name, interned
 from lilith.cache import fast_paths, fast_paths_of
-from lilith.callpath import MISS
 from lilith.compile import missed, run, with_captures
 from lilith.config import config
 from lilith.derive import derive, raw_graph
@@ -24,6 +23,7 @@ from lilith.program import UserCalling, signature_of
 from lilith.result import GradResult
 from lilith.signature import take_apart
 from lilith.source import ArgumentError, DtypeError, TraceError
+from lilith.straight import MISS
 from lilith.trace import current_trace, is_tracing
 from lilith.tracer import Tracer
 from lowering.carrier import JaxTracer
@@ -120,7 +120,12 @@ def grad(
     check_function(f)
     check_options("grad", f, wrt=wrt is not None, has_aux=bool(has_aux), cotangent=cotangent is not None)
     spec = _spec(f, wrt, has_aux, cotangent is not None)
-    return run(f, spec, args, kwargs, cotangent)
+    found = fast_paths.get((id(f.__code__), id(spec))) if f.__class__ is FunctionType else None
+    if found is None or kwargs or config.interpret:
+        return run(f, spec, args, kwargs, cotangent)
+    given = () if cotangent is None else (cotangent,)
+    result = found.first(f, args, *given)
+    return result if result is not MISS else missed(found, f, spec, args, *given)
 
 
 def value_and_grad(
@@ -134,13 +139,14 @@ def value_and_grad(
     """
     spec = _spec(f, wrt, has_aux, cotangent is not None)
     found = fast_paths_of(f, spec)
+    given = () if cotangent is None else (cotangent,)
 
     @functools.wraps(f, updated=())
     def gradient(*args: Any, **kwargs: Any) -> tuple[Any, GradResult]:
-        if kwargs or config.interpret or cotangent is not None:
+        if kwargs or config.interpret:
             return run(f, spec, args, kwargs, cotangent)
-        result = found.first(f, args)
-        return result if result is not MISS else missed(found, f, spec, args)
+        result = found.first(f, args, *given)
+        return result if result is not MISS else missed(found, f, spec, args, *given)
 
     return gradient
 

@@ -10,11 +10,11 @@ from collections.abc import Callable
 from typing import Any
 
 from lilith.asked import Spec, function_name
-from lilith.callpath import MISS
 from lilith.captures import Captures
 from lilith.config import config
 from lilith.derive import Derivation, NeedsContent
 from lilith.executable import Executable
+from lilith.straight import MISS
 
 _MAX_FAST = 4
 
@@ -44,10 +44,10 @@ class Variant:
         return self.building.setdefault(key, threading.RLock())
 
 
-_Fast = Callable[[Any, tuple], Any]
+_Fast = Callable[..., Any]
 
 
-def _no_fast_path(f: Any, args: tuple) -> Any:
+def _no_fast_path(f: Any, args: tuple, given: Any = None) -> Any:
     return MISS
 
 
@@ -87,10 +87,10 @@ class FastPaths:
     def drop(self, program: Any) -> None:
         self._set(tuple([pair for pair in self._pairs if pair[0] is not program]))
 
-    def later(self, f: Any, args: tuple) -> Any:
+    def later(self, f: Any, args: tuple, *given: Any) -> Any:
         """What `first` has missed, by the others; MISS if they miss it too."""
         for fast in self.others:
-            result = fast(f, args)
+            result = fast(f, args, *given)
             if result is not MISS:
                 return result
         return MISS

@@ -28,10 +28,10 @@ from lilith.cache import (
     variant_of,
     warm_paths,
 )
-from lilith.callpath import MISS, Diverged, fast_path
+from lilith.callpath import Diverged, fast_path
 from lilith.captures import Captures, scan
 from lilith.config import config
-from lilith.derive import Derivation, NeedsContent, derive, enclosing_decisions, hidden_state
+from lilith.derive import Derivation, NeedsContent, derive, enclosing_decisions, given_values, hidden_state
 from lilith.executable import Executable, module_of
 from lilith.guards import Decisions
 from lilith.interpreted import run_interpreted
@@ -40,6 +40,7 @@ from lilith.merging import merged
 from lilith.paths import Paths, describe, settle
 from lilith.signature import leaf_key, sign, take_apart
 from lilith.source import ArgumentError
+from lilith.straight import MISS
 from lilith.trace import current_trace, is_tracing
 from lilith.tracer import Tracer
 from lowering import carrier
@@ -55,7 +56,7 @@ def run(f: Callable[..., Any], spec: Spec, args: tuple, kwargs: dict[str, Any], 
         if found is not None:
             variant, full, program, leaves = found
             program.recent = True
-            given = cotangent_values(program.derivation, cotangent) if spec.cotangent else ()
+            given = given_values(program.derivation, cotangent_leaves(cotangent)) if spec.cotangent else ()
             result = program.run(leaves, given)
             if result.__class__ is not Diverged:
                 return result
@@ -64,10 +65,10 @@ def run(f: Callable[..., Any], spec: Spec, args: tuple, kwargs: dict[str, Any], 
     return with_captures(f, lambda captures: _miss(f, spec, args, kwargs, cotangent, captures))
 
 
-def missed(paths: FastPaths, f: Callable[..., Any], spec: Spec, args: tuple) -> Any:
+def missed(paths: FastPaths, f: Callable[..., Any], spec: Spec, args: tuple, *given: Any) -> Any:
     """Answer a call that the first warm path has missed."""
-    result = paths.later(f, args)
-    return run(f, spec, args, {}) if result is MISS else result
+    result = paths.later(f, args, *given)
+    return run(f, spec, args, {}, *given) if result is MISS else result
 
 
 def _find(
@@ -82,8 +83,8 @@ def _find(
             program = variant.programs.get(full)
             if program is None:
                 return None
-            if not kwargs and not spec.cotangent and program.fast_plan is not variant.plan:
-                _remember_fast(entry, variant, spec, full, program, args, captured)
+            if not kwargs and program.fast_plan is not variant.plan:
+                _remember_fast(entry, variant, full, program, Call(f, spec, args, kwargs, cotangent), captured)
             return variant, full, program, leaves + captured
     return None
 
@@ -91,16 +92,6 @@ def _find(
 def _full_key(spec: Spec, key: tuple, captured: list[Any], cotangent: Any) -> tuple:
     given = cotangent_key(cotangent) if spec.cotangent else None
     return spec, key, tuple([leaf_key(x) for x in captured]), given, config.roll
-
-
-def cotangent_values(derivation: Derivation, cotangent: Any) -> list[Any]:
-    """The cotangent's arrays in the dtypes of the graph's last inputs: a Python number adapts."""
-    leaves = cotangent_leaves(cotangent)
-    inputs = derivation.graph.inputs[len(derivation.graph.inputs) - len(leaves) :]
-    return [
-        leaf if isinstance(leaf, (carrier.Array, carrier.JaxTracer, Tracer)) else np.asarray(leaf, dtype=x.dtype)
-        for x, leaf in zip(inputs, leaves, strict=True)
-    ]
 
 
 def with_captures(f: Callable[..., Any], make: Callable[[Captures], Any]) -> Any:
@@ -146,7 +137,7 @@ def _miss(f: Any, spec: Spec, args: tuple, kwargs: dict[str, Any], cotangent: An
             program.paths = Paths(program)
             if config.explain:
                 explain.explain_miss(entry.name, entry.descriptions(), program.description)
-        result = program.run(leaves, cotangent_values(program.derivation, cotangent) if spec.cotangent else ())
+        result = program.run(leaves, given_values(program.derivation, cotangent_leaves(cotangent)) if spec.cotangent else ())
         if result.__class__ is Diverged:
             call = Call(f, spec, args, kwargs, cotangent)
             result = _diverge(entry, variant, full, call, program, result.outcomes, leaves)
@@ -212,7 +203,7 @@ def _diverge(
         with lock, _removed_after(variant.building, (full, prefix)):
             return program.paths.find(prefix) or _path_program(entry, call, program, prefix, leaves)
 
-    given = cotangent_values(program.derivation, call.cotangent) if call.spec.cotangent else ()
+    given = given_values(program.derivation, cotangent_leaves(call.cotangent)) if call.spec.cotangent else ()
     result, right = settle(program, found, leaves, given, build)
     paths = program.paths
     with table_lock:
@@ -276,19 +267,21 @@ def _removed_after(table: dict[tuple, Any], key: tuple) -> Iterator[None]:
 
 
 def _remember_fast(
-    entry: Entry, variant: Variant, spec: Spec, full: tuple, program: Executable, args: tuple, captured: list[Any]
+    entry: Entry, variant: Variant, full: tuple, program: Executable, call: Call, captured: list[Any]
 ) -> None:
     """Write the warm path of a program that is used a second time, once per plan of its captures."""
     program.fast_plan = variant.plan
+    spec = call.spec
 
-    def resume(f: Any, args: tuple, found: tuple[int, ...]) -> Any:
+    def resume(f: Any, args: tuple, given: Any, found: tuple[int, ...]) -> Any:
         captured = variant.plan.read(f)
         if captured is None:
-            return run(f, spec, args, {})
-        call = Call(f, spec, args, {}, None)
-        return _diverge(entry, variant, full, call, program, found, sign(args, {})[1] + captured)
+            return run(f, spec, args, {}, given)
+        again = Call(f, spec, args, {}, given)
+        return _diverge(entry, variant, full, again, program, found, sign(args, {})[1] + captured)
 
-    fast = fast_path(program.layout, program.derivation, variant.plan.read, args, captured, resume)
+    given = (call.cotangent,) if spec.cotangent else ()
+    fast = fast_path(program.layout, program.derivation, variant.plan.read, call.args, captured, given, resume)
     if fast is not None:
         with table_lock:
             warm_paths(entry, spec).add(program, fast)
@@ -299,7 +292,7 @@ def inline_derivation(derivation: Derivation, leaves: list[Any], cotangent: Any)
     trace = current_trace()
     values = [*leaves, *derivation.outer, *derivation.hoisted]
     if len(values) < len(derivation.graph.inputs):
-        values += cotangent_values(derivation, cotangent)
+        values += given_values(derivation, cotangent_leaves(cotangent))
     outputs = trace.inline(derivation.graph, [trace.lift(x) for x in values])
     if trace.decisions is not None:
         predicates = outputs[len(outputs) - len(derivation.guards) :]
@@ -311,7 +304,7 @@ def bind_derivation(derivation: Derivation, leaves: list[Any], cotangent: Any) -
     """Use the derivation inside of a user's jax.jit or jax.vmap; the results are JAX tracers."""
     values = [*leaves, *derivation.hoisted]
     if len(values) < len(derivation.graph.inputs):
-        values += cotangent_values(derivation, cotangent)
+        values += given_values(derivation, cotangent_leaves(cotangent))
     typed = [
         x if isinstance(x, (carrier.Array, carrier.JaxTracer)) else np.asarray(x, dtype=t.dtype)
         for x, t in zip(values, derivation.graph.inputs, strict=True)
@@ -329,7 +322,7 @@ def _interpret(f: Any, spec: Spec, args: tuple, kwargs: dict[str, Any], cotangen
     derivation = derive(f, spec, args, kwargs, captures, cotangent, not inside, decisions)
     if inside or derivation.outer:
         return inline_derivation(derivation, leaves, cotangent)
-    given = cotangent_values(derivation, cotangent) if spec.cotangent else []
+    given = given_values(derivation, cotangent_leaves(cotangent)) if spec.cotangent else []
     return run_interpreted(derivation, [*leaves, *derivation.hoisted, *given])
 
 

@@ -43,6 +43,7 @@ from lilith.tracer import Tracer
 from lilith.transform.reverse import reverse, structural_zeros
 from lilith.transform.roll import roll
 from lilith.transform.simplify import remove_dead, simplify
+from lowering.carrier import Array, JaxTracer
 from lowering.runtime import ARRAY
 
 
@@ -87,9 +88,9 @@ class Derivation(NamedTuple):
         """The user's result from the graph's outputs: `value`, or `(value, GradResult)` for a gradient."""
         if self.value_structure is LEAF:
             (leaf,) = self.value_leaves
-            value = outputs[leaf.output] if leaf.__class__ is Traced else _unshared(leaf)
+            value = outputs[leaf.output] if leaf.__class__ is Traced else unshared(leaf)
         else:
-            leaves = [outputs[x.output] if isinstance(x, Traced) else _unshared(x) for x in self.value_leaves]
+            leaves = [outputs[x.output] if isinstance(x, Traced) else unshared(x) for x in self.value_leaves]
             value = tree.unflatten(self.value_structure, leaves)
         if self.labels is not None:
             value = value, GradResult([self._gradient(entry, outputs) for entry in self.entries], self.labels)
@@ -104,7 +105,16 @@ class Derivation(NamedTuple):
         return tree.unflatten(structure, [None if i is None else outputs[i] for i in indices])
 
 
-def _unshared(x: Any) -> Any:
+def given_values(derivation: Derivation, leaves: Sequence[Any]) -> list[Any]:
+    """What is given besides arguments, in the dtypes of the graph's last inputs: a Python number adapts."""
+    inputs = derivation.graph.inputs[len(derivation.graph.inputs) - len(leaves) :]
+    return [
+        leaf if isinstance(leaf, (Array, JaxTracer, Tracer)) else np.asarray(leaf, dtype=x.dtype)
+        for x, leaf in zip(inputs, leaves, strict=True)
+    ]
+
+
+def unshared(x: Any) -> Any:
     """A static result: mutable ones are copied, for the next call gets it too."""
     return copy.copy(x) if isinstance(x, (set, bytearray)) else x
 

@@ -11,7 +11,7 @@ import numpy as np
 
 from lilith.callpath import Layout, general_path
 from lilith.config import config
-from lilith.derive import Derivation
+from lilith.derive import Derivation, given_values
 from lilith.dump import write_stages
 from lilith.ir.graph import Graph
 from lilith.ops.control import show
@@ -45,7 +45,7 @@ class Executable:
         derivation: the graph it runs, and how its outputs make up the result.
         description: the parts of its cache key as text, for `explain_cache`.
         layout: how the compiled program is called.
-        run: `run(leaves, cotangent=(), decided=0)`, the user's result, or `Diverged`.
+        run: `run(leaves, given=(), decided=0)`, the user's result, or `Diverged`.
         path: the outcomes of the guards under which its results count.
         paths: the programs for other outcomes of the same call, this one included.
         parts: the two programs that it merges, if it does (`lilith.merging`).
@@ -66,7 +66,9 @@ class Executable:
         self.recent = True
         self.fast_plan: Any = None
         kinds = derivation.kinds
+        first = len(derivation.graph.inputs) - len(cotangent)
         on_host = [i for i, x in enumerate(leaves) if describe(x)[0] != JAX]
+        on_host += [first + i for i, x in enumerate(cotangent) if describe(x)[0] != JAX]
         count = len(kinds) - len(derivation.guards)
         graph = join_last(derivation.graph, len(derivation.guards)) if derivation.guards else derivation.graph
         graph, places = pack_outputs(graph, [i for i, kind in enumerate(kinds[:count]) if kind != JAX])
@@ -74,18 +76,19 @@ class Executable:
         if config.dump:
             write_stages(config.dump, derivation, graph)
         # an array that the caller may change right after the call must have been read by then
-        hasty = JAX in kinds and (on_host or any(describe(x)[0] != JAX for x in cotangent))
+        hasty = JAX in kinds and on_host
         self.layout = Layout(
             Loaded(module_of(graph)).jitted,
             groups,
             tuple(to_device(array) for array in derivation.hoisted),
+            len(graph.outputs),
             places[:count],
             block_until_ready if hasty else None,
             places[count][0] if derivation.guards else None,
             np.array(self.path, np.int64),
             [0],
         )
-        self.run = general_path(self.layout, derivation, leaves)
+        self.run = general_path(self.layout, derivation, leaves, given_values(derivation, cotangent))
         _warn_of_decay(derivation.graph, kinds[: count - derivation.residuals])
 
 

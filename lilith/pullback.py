@@ -7,9 +7,9 @@ from collections.abc import Callable, Sequence
 from typing import Any
 
 from lilith.asked import check_cotangent, cotangent_key, cotangent_leaves
-from lilith.compile import bind_derivation, cotangent_values, inline_derivation
+from lilith.compile import bind_derivation, inline_derivation
 from lilith.config import config
-from lilith.derive import Derivation
+from lilith.derive import Derivation, given_values
 from lilith.executable import Executable
 from lilith.interpreted import run_interpreted
 from lilith.ir.graph import Source
@@ -69,7 +69,7 @@ class PullbackPlan:
             return inline_derivation(self.derivation, list(residuals), cotangent)
         if any(isinstance(x, JaxTracer) for x in inputs):
             return bind_derivation(self.derivation, list(residuals), cotangent)
-        values = cotangent_values(self.derivation, cotangent)
+        values = given_values(self.derivation, given)
         if config.interpret:
             return run_interpreted(self.derivation, [*residuals, *values])
         if program is None:

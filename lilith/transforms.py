@@ -13,13 +13,13 @@ from lilith import modes  # noqa: F401  (fills the table of transforms, as mappi
 from lilith.api import check_function, check_options
 from lilith.asked import Spec, interned
 from lilith.cache import fast_paths, fast_paths_of
-from lilith.callpath import MISS
 from lilith.compile import missed, run
 from lilith.config import config
 from lilith.mapping import axes_key
 from lilith.pullback import Pullback
 from lilith.result import GradResult
 from lilith.source import ArgumentError
+from lilith.straight import MISS
 
 _Wrt = int | str | tuple[int | str, ...] | None
 
@@ -36,13 +36,13 @@ def _normal(wrt: Any) -> Any:
     return wrt
 
 
-def _call(f: Callable[..., Any], spec: Spec, args: tuple, kwargs: dict[str, Any]) -> Any:
+def _call(f: Callable[..., Any], spec: Spec, args: tuple, kwargs: dict[str, Any], *given: Any) -> Any:
     """Answer by the warm path, if there is one for this function."""
     found = fast_paths.get((id(f.__code__), id(spec))) if f.__class__ is FunctionType else None
     if found is None or kwargs or config.interpret:
-        return run(f, spec, args, kwargs)
-    result = found.first(f, args)
-    return result if result is not MISS else missed(found, f, spec, args)
+        return run(f, spec, args, kwargs, *given)
+    result = found.first(f, args, *given)
+    return result if result is not MISS else missed(found, f, spec, args, *given)
 
 
 def _pair(name: str, args: Any, tangents: Any) -> tuple[tuple, tuple]:
@@ -74,7 +74,7 @@ def vjp(f: Callable[..., Any], *args: Any, wrt: _Wrt = None, **kwargs: Any) -> t
     """
     check_function(f)
     check_options("vjp", f, wrt=wrt is not None)
-    return run(f, interned(Spec(True, _normal(wrt), mode="vjp")), args, kwargs)
+    return _call(f, interned(Spec(True, _normal(wrt), mode="vjp")), args, kwargs)
 
 
 def jvp(f: Callable[..., Any], args: Sequence[Any], tangents: Sequence[Any]) -> tuple[Any, Any]:
@@ -94,7 +94,7 @@ def jvp(f: Callable[..., Any], args: Sequence[Any], tangents: Sequence[Any]) -> 
     """
     check_function(f)
     args, tangents = _pair("jvp", args, tangents)
-    return run(f, _JVP, args, {}, tangents)
+    return _call(f, _JVP, args, {}, tangents)
 
 
 def jacobian(f: Callable[..., Any], *args: Any, wrt: _Wrt = 0, mode: str = "auto", **kwargs: Any) -> Any:
@@ -158,7 +158,7 @@ def hvp(f: Callable[..., Any], args: Sequence[Any], v: Sequence[Any]) -> GradRes
     """
     check_function(f)
     args, v = _pair("hvp", args, v)
-    return run(f, _HVP, args, {}, v)
+    return _call(f, _HVP, args, {}, v)
 
 
 def vmap(f: Callable[..., Any], in_axes: Any = 0, out_axes: Any = 0) -> Callable[..., Any]:

@@ -21,7 +21,7 @@ LEVELS = [
     {"lilith.numpy", "lilith.special", "lilith.random", "lilith.linalg"},
     {"lilith.nn"},
     {"lowering"},
-    {"lilith.signature", "lilith.result"},
+    {"lilith.signature", "lilith.result", "lilith.straight"},
     {"lilith.asked"},
     {"lilith.derive"},
     {"lilith.bodies"},

@@ -54,7 +54,7 @@ def _is_data(base: type, name: str) -> bool:
     return not (name.startswith("__") or name == "_abc_impl" or callable(value) or hasattr(value, "__get__"))
 
 
-def _take_apart(x: Any) -> tuple[list[Any], Any, list[str]]:
+def take_apart(x: Any) -> tuple[list[Any], Any, list[str]]:
     """Children, hashable rest and path steps of a structure's outermost level: items first, then attributes."""
     cls = type(x)
     children: list[Any] = []
@@ -77,7 +77,8 @@ def _take_apart(x: Any) -> tuple[list[Any], Any, list[str]]:
     return children, (cls, keys, option(x), tuple(held), class_state(cls)), steps
 
 
-def _put_together(rest: Any, children: Iterable[Any]) -> Any:
+def put_together(rest: Any, children: Iterable[Any]) -> Any:
+    """What `take_apart` took apart, with other children."""
     if isinstance(rest, Same):
         return rest.object
     cls, keys, kept, names, _ = rest
@@ -97,6 +98,24 @@ _leaf_types: set[type] = {type(None), int, bool, str, float, complex, np.ndarray
 _registering = threading.Lock()
 
 
+_opened: set[type] = set()
+
+
+def is_opened(cls: type) -> bool:
+    """Whether instances of a class, one that `flatten` has met, are taken apart by `take_apart`."""
+    return cls in _opened
+
+
+def is_leaf_class(cls: type) -> bool:
+    """Whether instances of a class, one that `flatten` has met, are leaves."""
+    return cls in _leaf_types
+
+
+def is_namedtuple_class(cls: type) -> bool:
+    """Whether `flatten` takes a class's instances for tuples with names."""
+    return optree.is_namedtuple_class(cls) and cls not in _opened
+
+
 def _register(classes: Iterable[type]) -> bool:
     """Sort classes seen for the first time into structures and leaves; whether any was a structure."""
     found = False
@@ -106,10 +125,11 @@ def _register(classes: Iterable[type]) -> bool:
             with _registering:
                 try:
                     optree.register_pytree_node(
-                        cls, _take_apart, _put_together, path_entry_type=_Entry, namespace=_NAMESPACE
+                        cls, take_apart, put_together, path_entry_type=_Entry, namespace=_NAMESPACE
                     )
                 except ValueError:  # another thread was first
                     continue
+                _opened.add(cls)
         else:
             _leaf_types.add(cls)
     return found
@@ -189,7 +209,7 @@ class DeepStructure:
                 built.append(remaining.pop())
             else:
                 rest, steps = node
-                built.append(_put_together(rest, [built.pop() for _ in steps]))
+                built.append(put_together(rest, [built.pop() for _ in steps]))
         return built.pop()
 
     def paths(self, root: str) -> list[str]:
@@ -228,7 +248,7 @@ def _flatten_deep(x: Any) -> tuple[list[Any], DeepStructure]:
             leaves.append(y)
             nodes.append(None)
             continue
-        children, rest, steps = _take_apart(y)
+        children, rest, steps = take_apart(y)
         nodes.append((rest, tuple(steps)))
         above[id(y)] = step
         pending.append((y, step, False))
