@@ -191,13 +191,19 @@ def record(
         refuse_entropy(recorded, recorded_once(), name, definition(f))
     if not captures.whole and any(isinstance(leaf, Traced) and leaf.constant for leaf in recorded.leaves):
         raise NeedsContent(None, whole=True)
-    return rolled(recorded) if config.roll and not interpreted else recorded
+    if not config.roll or interpreted:
+        return recorded
+    given = zip(recorded.graph.inputs, values, strict=False)
+    return rolled(recorded, [x for x, value in given if known and isinstance(value, (np.ndarray, np.generic, float))])
 
 
-def rolled(recorded: Recorded) -> Recorded:
-    """What was recorded, with the repeats of its graph as loops."""
+def rolled(recorded: Recorded, together: Sequence[Value]) -> Recorded:
+    """What was recorded, with the repeats of its graph as loops; `together`: inputs that come from the host, where it
+    costs little to stack them."""
     graph, guards = recorded.graph, recorded.guards
-    whole, repeats = roll(graph.with_outputs((*graph.outputs, *[guard.value for guard in guards])), len(guards))
+    whole, repeats = roll(
+        graph.with_outputs((*graph.outputs, *[guard.value for guard in guards])), len(guards), together
+    )
     if not repeats:
         return recorded
     outputs, predicates = whole.outputs[: len(graph.outputs)], whole.outputs[len(graph.outputs) :]
