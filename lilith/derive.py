@@ -291,7 +291,6 @@ MODES: dict[str, Callable[[Asked, Callable[..., Recorded]], Derivation]] = {}
 """The other transforms, by name: `(asked, record) -> Derivation`; `record()` traces the function."""
 
 
-@collector_paused()
 def derive(
     f: Callable[..., Any],
     spec: Spec,
@@ -304,6 +303,19 @@ def derive(
 ) -> Derivation:
     """The derivation of one call. Raises LilithError where the program or the arguments are wrong."""
     arguments = take_apart(f, args, kwargs)
+    with collector_paused():
+        return _derived(f, spec, arguments, captures, cotangent, interpreted, decisions)
+
+
+def _derived(
+    f: Callable[..., Any],
+    spec: Spec,
+    arguments: Arguments,
+    captures: Captures,
+    cotangent: Any,
+    interpreted: bool,
+    decisions: Decisions | None,
+) -> Derivation:
     if spec.mode:
         call = Asked(f, spec, arguments, cotangent)
         return MODES[spec.mode](call, lambda **how: record(f, arguments, captures, interpreted, decisions, **how))
@@ -356,7 +368,7 @@ def _derivation(
     )
 
 
-@collector_paused()
 def raw_graph(f: Callable[..., Any], args: tuple, kwargs: dict[str, Any], captures: Captures) -> Graph:
     """The graph of f itself, as it was recorded."""
-    return remove_dead(record(f, take_apart(f, args, kwargs), captures).graph)
+    with collector_paused():
+        return remove_dead(record(f, take_apart(f, args, kwargs), captures).graph)
