@@ -179,9 +179,7 @@ def general_path(
     further = w.unpack("e", "given", len(given))
     w.names["Diverged"] = Diverged
     otherwise = f"if (found != {w.name(layout.path)})[decided:].any(): return Diverged(tuple(found.tolist()))"
-    call.write(
-        list(zip(names, leaves, strict=True)), list(zip(further, given, strict=True)), f"\n        {otherwise}"
-    )
+    call.write(list(zip(names, leaves, strict=True)), list(zip(further, given, strict=True)), f"\n        {otherwise}")
     return call.function("run", "leaves, given=(), decided=0")
 
 
