@@ -86,6 +86,7 @@ def finished(
         recorded.captured,
         recorded.hoisted,
         recorded.guards,
+        rolled=recorded.rolled,
         **more,
     )
 
