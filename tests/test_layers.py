@@ -31,7 +31,7 @@ LEVELS = [
     {"lilith.executable"},
     {"lilith.paths", "lilith.cache", "lilith.merging"},
     {"lilith.compile"},
-    {"lilith.pullback"},
+    {"lilith.pullback", "lilith.why"},
     {"lilith.modes"},
     {"lilith.mapping"},
     {"lilith.files"},

@@ -47,7 +47,7 @@ class Registered:
 def test_an_equinox_module() -> None:
     model = Line(jnp.eye(2), np.tanh)
     for _ in range(3):
-        value, g = grad(lambda m, x: np.sum(m(x)), model, jnp.array([0.5, -1.0]))
+        _, g = grad(lambda m, x: np.sum(m(x)), model, jnp.array([0.5, -1.0]))
         assert type(g[0]) is Line and g[0].activation is None
     expected = jax.grad(lambda w: jnp.sum(jnp.tanh(w @ jnp.array([0.5, -1.0]))))(jnp.eye(2))
     np.testing.assert_allclose(g["m.weight"], expected, rtol=1e-6)
