@@ -190,7 +190,7 @@ class Writer:
 
 def _instance(cls: type, names: Sequence[str], values: Sequence[Any]) -> Any:
     """An object that holds its attributes in its `__dict__`, made without `__init__`."""
-    new = object.__new__(cls)
+    new: Any = object.__new__(cls)
     new.__dict__.update(zip(names, values, strict=True))
     return new
 
