@@ -9,6 +9,7 @@ from lilith.control import associative_scan, cond, fori_loop, map, scan, switch,
 from lilith.customizing import custom, pure_callback
 from lilith.files import Program, ProgramFileError, export, load_compiled, load_program
 from lilith.ir.graph import Graph
+from lilith.minimizing import Minimum, minimize
 from lilith.result import GradResult
 from lilith.source import (
     ArgumentError,
@@ -24,6 +25,7 @@ from lilith.source import (
 )
 from lilith.tracer import Tracer
 from lilith.transforms import hessian, hvp, jacobian, jvp, vjp, vmap
+from lilith.updating import update, update_
 
 __version__ = "0.1.0"
 
@@ -36,6 +38,7 @@ __all__ = [
     "LeakedTracerError",
     "LilithError",
     "LilithWarning",
+    "Minimum",
     "Program",
     "ProgramFileError",
     "RandomnessError",
@@ -63,6 +66,7 @@ __all__ = [
     "lower",
     "lower_grad",
     "map",
+    "minimize",
     "named",
     "nn",
     "numpy",
@@ -77,6 +81,8 @@ __all__ = [
     "testing",
     "trace",
     "trace_grad",
+    "update",
+    "update_",
     "value_and_grad",
     "vjp",
     "vmap",

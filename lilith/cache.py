@@ -79,6 +79,11 @@ class FastPaths:
         self.drop(program)
         self._set(((program, function), *self._pairs))
 
+    def clear(self) -> None:
+        for program, _ in self._pairs:
+            program.fast_plan = None
+        self._set(())
+
     def drop(self, program: Any) -> None:
         self._set(tuple([pair for pair in self._pairs if pair[0] is not program]))
 
@@ -166,6 +171,16 @@ def warm_paths(entry: Entry, spec: Spec) -> FastPaths:
     if found is None:
         found = entry.fast[id(spec)] = fast_paths[id(entry.anchor), id(spec)] = FastPaths()
     return found
+
+
+def forget_warm_paths() -> None:
+    """Have every call look its program up: a setting that is part of the key has changed."""
+    with table_lock:
+        for found in fast_paths.values():
+            found.clear()
+
+
+config.when_roll_changes.append(forget_warm_paths)
 
 
 def entry_of(f: Any) -> Entry:

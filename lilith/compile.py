@@ -90,7 +90,8 @@ def _find(
 
 
 def _full_key(spec: Spec, key: tuple, captured: list[Any], cotangent: Any) -> tuple:
-    return spec, key, tuple([leaf_key(x) for x in captured]), cotangent_key(cotangent) if spec.cotangent else None
+    given = cotangent_key(cotangent) if spec.cotangent else None
+    return spec, key, tuple([leaf_key(x) for x in captured]), given, config.roll
 
 
 def with_captures(f: Callable[..., Any], make: Callable[[Captures], Any]) -> Any:
@@ -345,4 +346,5 @@ def explain_cache(f: Callable[..., Any]) -> str:
     entry = entries.get(id(anchor_of(f)))
     programs = entry.programs() if entry is not None else []
     paths = [[describe(path.derivation.guards) for path in program.paths.programs] for program in programs]
-    return explain.listing(function_name(f), [program.description for program in programs], paths)
+    repeats = [program.derivation.rolled for program in programs]
+    return explain.listing(function_name(f), [program.description for program in programs], paths, repeats)

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import os
+from collections.abc import Callable
 
 
 class Config:
@@ -15,18 +16,34 @@ class Config:
         dump: a folder; every program that is compiled is written there in five stages (also by the environment variable
             `LILITH_DUMP=folder`). None: nothing is written.
         cache_size: how many compiled programs are kept.
+        roll: make one loop of what a Python loop records again and again, where that pays. Part of the key under which
+            programs are kept.
     """
 
-    __slots__ = ("cache_size", "dump", "explain", "interpret")
+    __slots__ = ("_roll", "cache_size", "dump", "explain", "interpret", "when_roll_changes")
 
     def __init__(self) -> None:
         self.interpret = False
         self.explain = os.environ.get("LILITH_EXPLAIN", "") not in ("", "0")
         self.dump: str | None = os.environ.get("LILITH_DUMP") or None
         self.cache_size = 1024
+        self._roll = True
+        self.when_roll_changes: list[Callable[[], None]] = []
+
+    @property
+    def roll(self) -> bool:
+        return self._roll
+
+    @roll.setter
+    def roll(self, value: bool) -> None:
+        if bool(value) != self._roll:
+            self._roll = bool(value)
+            for act in self.when_roll_changes:
+                act()
 
     def __repr__(self) -> str:
-        return f"Config({', '.join(f'{name}={getattr(self, name)!r}' for name in self.__slots__)})"
+        names = ("cache_size", "dump", "explain", "interpret", "roll")
+        return f"Config({', '.join(f'{name}={getattr(self, name)!r}' for name in names)})"
 
 
 config = Config()

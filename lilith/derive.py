@@ -41,6 +41,7 @@ from lilith.source import definition
 from lilith.trace import Recorded, Traced, trace_call, uncovered
 from lilith.tracer import Tracer
 from lilith.transform.reverse import reverse, structural_zeros
+from lilith.transform.roll import roll
 from lilith.transform.simplify import remove_dead, simplify
 from lowering.carrier import Array, JaxTracer
 from lowering.runtime import ARRAY
@@ -66,6 +67,7 @@ class Derivation(NamedTuple):
         stages: the graphs that it went through before it was simplified, by name; kept for `config.dump` only.
         finish: makes the user's result of value and gradients; None where these are the result.
         residuals: so many outputs before the guards' predicates stay on the device, for a later program.
+        rolled: which repeats became loops, as texts.
     """
 
     graph: Graph
@@ -80,6 +82,7 @@ class Derivation(NamedTuple):
     stages: tuple[Graph, ...] = ()
     finish: Callable[[Any], Any] | None = None
     residuals: int = 0
+    rolled: tuple[str, ...] = ()
 
     def assemble(self, outputs: Sequence[Any]) -> Any:
         """The user's result from the graph's outputs: `value`, or `(value, GradResult)` for a gradient."""
@@ -188,7 +191,17 @@ def record(
         refuse_entropy(recorded, recorded_once(), name, definition(f))
     if not captures.whole and any(isinstance(leaf, Traced) and leaf.constant for leaf in recorded.leaves):
         raise NeedsContent(None, whole=True)
-    return recorded
+    return rolled(recorded) if config.roll and not interpreted else recorded
+
+
+def rolled(recorded: Recorded) -> Recorded:
+    """What was recorded, with the repeats of its graph as loops. The values that are returned stay the same objects."""
+    graph, fences = recorded.graph, [guard.value for guard in recorded.guards]
+    whole, repeats = roll(graph.with_outputs((*graph.outputs, *fences)), fences)
+    if not repeats:
+        return recorded
+    texts = tuple(map(str, repeats))
+    return recorded._replace(graph=whole.with_outputs(whole.outputs[: len(graph.outputs)]), rolled=texts)
 
 
 def enclosing_decisions() -> Decisions | None:
@@ -280,6 +293,8 @@ def derive(
 ) -> Derivation:
     """The derivation of one call. Raises LilithError where the program or the arguments are wrong."""
     arguments = take_apart(f, args, kwargs)
+    if not spec.mode or spec.mode == "vjp":
+        arguments = arguments.tied()
     if spec.mode:
         call = Asked(f, spec, arguments, cotangent)
         return MODES[spec.mode](call, lambda **how: record(f, arguments, captures, interpreted, decisions, **how))
@@ -306,10 +321,17 @@ def derive(
     if not spec.cotangent:
         for _ in range(len(whole.inputs) - len(graph.inputs)):
             whole = whole.bind(len(graph.inputs), lambda type: fill_like(Value(type), 1))
-    zeros = [dynamic[i].path for i, zero in zip(wanted, structural_zeros(differentiated, wanted), strict=True) if zero]
+    zeros = unused_paths(arguments, differentiated, wanted)
     kinds.extend([dynamic[i].kind for i in wanted])
-    labels, entries = gradient_entries(f, spec, arguments, wanted, len(graph.outputs), frozenset(zeros))
+    labels, entries = gradient_entries(f, spec, arguments, wanted, len(graph.outputs), zeros)
     return _derivation(recorded, whole, kinds, structure, entries, labels)
+
+
+def unused_paths(arguments: Arguments, graph: Graph, wanted: list[int]) -> frozenset[str]:
+    """The field paths of the leaves that a graph's outputs do not depend on."""
+    unused = {i for i, zero in zip(wanted, structural_zeros(graph, wanted), strict=True) if zero}
+    dynamic = [leaf for leaf in arguments.leaves if leaf.kind != STATIC]
+    return frozenset([leaf.path for i, leaf in enumerate(dynamic) if arguments.first_of(i) in unused])
 
 
 def _derivation(
@@ -328,6 +350,7 @@ def _derivation(
         recorded.hoisted,
         recorded.guards,
         (recorded.graph, whole) if config.dump else (),
+        rolled=recorded.rolled,
     )
 
 

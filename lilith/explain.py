@@ -10,6 +10,7 @@ from typing import Any
 from lilith import tree
 from lilith.asked import Spec
 from lilith.captures import Captures
+from lilith.config import config
 from lilith.ir.type import TensorType
 from lilith.signature import STATIC, describe, take_apart
 from lilith.source import LilithWarning, user_source
@@ -22,14 +23,21 @@ def describe_call(f: Any, spec: Spec, args: tuple, kwargs: dict[str, Any], captu
     parts = {"transform": _spec_text(spec)}
     if kwargs:
         parts["order of keywords"] = ", ".join(kwargs)
-    for leaf in take_apart(f, args, kwargs).leaves:
-        text = (
-            f"{leaf.type} {leaf.kind}" if leaf.kind != STATIC else f"static {type(leaf.value).__name__} {leaf.value!r}"
-        )
+    arguments = take_apart(f, args, kwargs).tied()
+    dynamic = [leaf.path for leaf in arguments.leaves if leaf.kind != STATIC]
+    ties = iter(arguments.ties or range(len(dynamic)))
+    for leaf in arguments.leaves:
+        if leaf.kind == STATIC:
+            text = f"static {type(leaf.value).__name__} {leaf.value!r}"
+        else:
+            text, first = f"{leaf.type} {leaf.kind}", dynamic[next(ties)]
+            text += f", the same as {first}" if first != leaf.path else ""
         parts[f"argument {leaf.path}"] = text
     for name, x in zip(captures.names, captures.leaves, strict=True):
         kind, type_ = describe(x)
         parts[f"captured {name}"] = f"{type_} {kind}"
+    if not config.roll:
+        parts["rolling"] = "off"
     parts["code and static captures"] = captures.describe()
     return parts
 
@@ -70,8 +78,11 @@ def nearest(known: Sequence[Description], description: Description) -> list[str]
     return min((difference(old, description) for old in reversed(known)), key=len)
 
 
-def listing(name: str, known: Sequence[Description], paths: Sequence[Sequence[str]]) -> str:
-    """One paragraph per program: its key, why it was compiled, and the paths through its branches on traced values."""
+def listing(
+    name: str, known: Sequence[Description], paths: Sequence[Sequence[str]], repeats: Sequence[Sequence[str]]
+) -> str:
+    """One paragraph per program: its key, why it was compiled, the paths through its branches on traced values, and
+    what of its Python loops became loops."""
     lines = [f"{name}: {len(known)} program{'s' if len(known) != 1 else ''}"]
     for i, description in enumerate(known):
         lines.append(f"{i + 1}. {description['transform']}")
@@ -80,6 +91,7 @@ def listing(name: str, known: Sequence[Description], paths: Sequence[Sequence[st
             changed = nearest(known[:i], description)
             lines.append(f"   compiled because of {'; '.join(changed) or 'a static capture that changed'}")
         lines += [f"   path: {path}" for path in paths[i] if path]
+        lines += [f"   rolled: {text}" for text in repeats[i]]
     return "\n".join(lines)
 
 

@@ -73,14 +73,15 @@ def _finite_shift(x: Value, axis: Any) -> Value:
     return elementwise.select(elementwise.is_finite(m), m, fill_like(m, 0))
 
 
-def logsumexp(a: Any, axis: Any = None, b: Any = None, keepdims: bool = False) -> Any:
+def logsumexp(a: Any, axis: Any = None, b: Any = None, keepdims: bool = False, return_sign: bool = False) -> Any:
     """log Σ b exp(a) over the axis (all axes for None), without overflow.
 
-    -inf where the sum is 0, NaN where it is negative; a does not count where b is 0, even if it is infinite or NaN.
+    With `return_sign` the pair of log |Σ b exp(a)| and the sum's sign, 0 for 0. Else NaN where the sum is negative.
+    -inf where the sum is 0; a does not count where b is 0, even if it is infinite or NaN.
     ā = ȳ b exp(a) / Σ b exp(a), softmax(a) without b; b̄ = ȳ exp(a) / Σ b exp(a); both 0 where the sum is 0.
     """
     if not contains_tracer(a) and not contains_tracer(b):
-        return scipy.special.logsumexp(a, axis=axis, b=b, keepdims=keepdims)
+        return scipy.special.logsumexp(a, axis=axis, b=b, keepdims=keepdims, return_sign=return_sign)
     current_trace()
     if b is None:
         x = floating(lift(a))
@@ -97,9 +98,14 @@ def logsumexp(a: Any, axis: Any = None, b: Any = None, keepdims: bool = False) -
         terms = elementwise.mul(weights, elementwise.exp(elementwise.select(overflows, limit, exponent)))
     total = reductions.sum(terms, axis, keepdims=True)
     zero = elementwise.eq(total, fill_like(total, 0))
-    log = elementwise.log(elementwise.select(zero, fill_like(total, 1), total))
-    y = elementwise.add(elementwise.select(zero, fill_like(total, -np.inf), log), m)
-    return wrap(y if keepdims else squeeze(y, normalize_axes(axis, x.ndim, "logsumexp")))
+    size = ufuncs.absolute(total) if return_sign else total
+    log = elementwise.log(elementwise.select(zero, fill_like(total, 1), size))
+    found = [elementwise.add(elementwise.select(zero, fill_like(total, -np.inf), log), m)]
+    if return_sign:
+        found.append(elementwise.sign(total))
+    if not keepdims:
+        found = [squeeze(y, normalize_axes(axis, x.ndim, "logsumexp")) for y in found]
+    return wrap(tuple(found) if return_sign else found[0])
 
 
 def softmax(x: Any, axis: Any = None) -> Any:

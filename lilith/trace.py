@@ -244,6 +244,7 @@ class Recorded(NamedTuple):
         captured: tracers of enclosing traces that the function used.
         hoisted: constant arrays that became inputs.
         guards: what the function decided on traced values.
+        rolled: which repeats became loops, as texts.
     """
 
     graph: Graph
@@ -252,6 +253,7 @@ class Recorded(NamedTuple):
     captured: list[Tracer]
     hoisted: list[np.ndarray]
     guards: tuple[Guard, ...] = ()
+    rolled: tuple[str, ...] = ()
 
 
 class Traced(NamedTuple):

@@ -372,7 +372,7 @@ def test_trace_shows_the_users_lines():
     assert text.count(f"# test_grad.py:{line} in my_loss") == 3
 
 
-def test_a_graph_of_a_hundred_thousand_nodes():
+def test_a_graph_of_a_hundred_thousand_nodes(monkeypatch):
     from lilith.asked import Spec
     from lilith.captures import scan
     from lilith.derive import derive
@@ -383,6 +383,7 @@ def test_a_graph_of_a_hundred_thousand_nodes():
             x = np.sin(x)
         return x
 
+    monkeypatch.setattr(lilith.config, "roll", False)
     graph = derive(long, Spec(gradient=True), (1.0,), {}, scan(long)).graph
     assert len(graph.nodes) > 100_000
     assert emit(graph).count("stablehlo.sine") == 50_000

@@ -22,6 +22,7 @@ LEVELS = [
     {"lilith.nn"},
     {"lowering"},
     {"lilith.signature", "lilith.result", "lilith.straight"},
+    {"lilith.updating"},
     {"lilith.asked"},
     {"lilith.derive"},
     {"lilith.bodies"},
@@ -37,7 +38,7 @@ LEVELS = [
     {"lilith.api", "lilith.control"},
     {"lilith.nested"},
     {"lilith.transforms", "lilith.checkpointing", "lilith.customizing"},
-    {"lilith.testing", "lilith.demo"},
+    {"lilith.testing", "lilith.demo", "lilith.minimizing"},
     {"lilith.cli"},
     {"lilith.__main__", "lilith"},
 ]

@@ -9,6 +9,7 @@ import numpy as np
 import pytest
 
 import lilith
+from lilith import random
 from lilith.source import (
     ArgumentError,
     DtypeError,
@@ -39,6 +40,8 @@ ERRORS: dict[str, tuple[Callable[[Any], Any], type[Exception], str]] = {
     "casting": (lambda x: np.add(x, x, dtype=int), DtypeError, "add: does not take"),
     "signature": (lambda x: np.add(x, x, signature="dd->d"), UnsupportedError, "signature="),
     "at": (lambda x: np.add.at(x, [0], 1.0), UnsupportedError, r"add\.at .*in place\n.*\n.*bincount"),
+    "slice by name": (lambda x: x["a":], IndexingError, "a slice with the bounds 'a'"),
+    "no probability": (lambda x: x * random.bernoulli(random.key(0), 1.5), ArgumentError, "p=1.5 is no probability"),
     "reduceat": (lambda x: np.add.reduceat(x, [4]), IndexingError, "index 4 is out of bounds"),
     "reduceat of": (lambda x: np.subtract.reduceat(x, [0]), UnsupportedError, r"subtract\.reduceat"),
     "argument": (lambda x: np.sum(x, axes=1), TypeError, "axes"),
@@ -90,7 +93,10 @@ ERRORS: dict[str, tuple[Callable[[Any], Any], type[Exception], str]] = {
     "repeat": (lambda x: np.repeat(x, [1, 2]), ShapeError, r"repeats of shape \(2,\)"),
     "negative repeat": (lambda x: np.repeat(x, -1), ArgumentError, "repeats=-1"),
     "pad of nothing": (lambda x: np.pad(x[:0], 1, mode="reflect"), ShapeError, "no element on axis 0"),
-    "pad odd": (lambda x: np.pad(x, 1, mode="reflect", reflect_type="odd"), UnsupportedError, "reflect_type='odd'"),
+    "pad odd": (lambda x: np.pad(x, 9, mode="reflect", reflect_type="odd"), UnsupportedError, "wider than the axis"),
+    "pad mode": (lambda x: np.pad(x, 1, mode="clamp"), ArgumentError, "no mode='clamp'"),
+    "pad with": (lambda x: np.pad(x, 1, mode=lambda v, w, a, k: v), UnsupportedError, "function as mode"),
+    "pad statistic of none": (lambda x: np.pad(x, 1, mode="mean", stat_length=0), ArgumentError, "1 or more"),
     "outer of matrices": (lambda x: np.linalg.outer(x[None], x), ShapeError, "two vectors"),
     "cho_solve": (lambda x: lilith.linalg.cho_solve(x, x), ArgumentError, "takes what cho_factor returns"),
     "reduce": (lambda x: np.subtract.reduce(x), UnsupportedError, "subtract.reduce"),

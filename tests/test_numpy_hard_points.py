@@ -235,6 +235,16 @@ def test_weighted_logsumexp(name: str) -> None:
                 np.testing.assert_allclose(found, expected, rtol=1e-14)
 
 
+def test_logsumexp_with_its_sign() -> None:
+    a, b = np.array([[0.3, 1.0, 2.0], [1.0, -1.0, 0.5]]), np.array([[1.0, -2.0, -1.0], [1.0, 1.0, 1.0]])
+    for options in ({"axis": 1}, {"axis": 1, "keepdims": True}, {}):
+        expected = scipy.special.logsumexp(a, b=b, return_sign=True, **options)
+        found = evaluate(lambda a, b, options=options: special.logsumexp(a, b=b, return_sign=True, **options), a, b)
+        for y, z in zip(found, expected, strict=True):
+            np.testing.assert_allclose(y, z, rtol=1e-14)
+    lilith.testing.check_grads(lambda a, b: np.sum(special.logsumexp(a, 1, b, return_sign=True)[0]), (a, b))
+
+
 def test_weighted_logsumexp_of_other_dtypes() -> None:
     for a, b in ((np.float32([1, 2]), 2), (np.float32([1, 2]), np.array([1.0, 2.0])), (np.array([1, 2]), [1, 3])):
         expected = scipy.special.logsumexp(a, b=b)

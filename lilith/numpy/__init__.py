@@ -26,6 +26,7 @@ from lilith.numpy import (  # noqa: F401  their rules enter the tables
     linalg,
     methods,
     norms,
+    padding,
     polynomials,
     products,
     quantiles,

@@ -234,6 +234,9 @@ def _region(k: slice, n: int) -> tuple[int, int, int]:
             hint="x[i + np.arange(n)] is n elements from a traced i on; bounds that are Python ints are static",
             tracers=error.tracers,
         ) from error
+    except TypeError as error:
+        bounds = ", ".join([repr(b) for b in (k.start, k.stop, k.step) if b is not None])
+        raise IndexingError(f"a slice with the bounds {bounds}: {error}", hint="Python or NumPy ints") from error
     return begin, step, len(range(begin, end, step))
 
 

@@ -302,31 +302,59 @@ def _without_nan(a: Any, replacement: Any) -> tuple[Value, Value]:
 
 
 @implements(np.nansum)
-def nansum(a: Any, axis: Any = None, dtype: Any = None, keepdims: Any = NOT_GIVEN) -> Value:
+def nansum(
+    a: Any,
+    axis: Any = None,
+    dtype: Any = None,
+    keepdims: Any = NOT_GIVEN,
+    initial: Any = NOT_GIVEN,
+    where: Any = NOT_GIVEN,
+) -> Value:
     """numpy.nansum."""
-    return sum(_without_nan(a, 0)[0], axis, dtype, keepdims)
+    return sum(_without_nan(a, 0)[0], axis, dtype, keepdims, initial, where)
 
 
 @implements(np.nanprod)
-def nanprod(a: Any, axis: Any = None, dtype: Any = None, keepdims: Any = NOT_GIVEN) -> Value:
+def nanprod(
+    a: Any,
+    axis: Any = None,
+    dtype: Any = None,
+    keepdims: Any = NOT_GIVEN,
+    initial: Any = NOT_GIVEN,
+    where: Any = NOT_GIVEN,
+) -> Value:
     """numpy.nanprod."""
-    return prod(_without_nan(a, 1)[0], axis, dtype, keepdims)
+    return prod(_without_nan(a, 1)[0], axis, dtype, keepdims, initial, where)
+
+
+def _numbers(mask: Value, where: Any) -> Value:
+    """Where there are numbers that count: not NaN, and chosen by the user's mask."""
+    return masked(mask, where, False)
 
 
 @implements(np.nanmean)
-def nanmean(a: Any, axis: Any = None, dtype: Any = None, keepdims: Any = NOT_GIVEN) -> Value:
+def nanmean(a: Any, axis: Any = None, dtype: Any = None, keepdims: Any = NOT_GIVEN, *, where: Any = NOT_GIVEN) -> Value:
     """numpy.nanmean."""
-    return mean(a, axis, dtype, keepdims, where=_without_nan(a, 0)[1])
+    return mean(a, axis, dtype, keepdims, where=_numbers(_without_nan(a, 0)[1], where))
 
 
 def _nan_spread(name: str, function: Callable[..., Value]) -> Callable[..., Value]:
     """NaN where there are not more than ddof numbers."""
 
-    def rule(a: Any, axis: Any = None, dtype: Any = None, ddof: Any = 0, keepdims: Any = NOT_GIVEN) -> Value:
+    def rule(
+        a: Any,
+        axis: Any = None,
+        dtype: Any = None,
+        ddof: Any = 0,
+        keepdims: Any = NOT_GIVEN,
+        *,
+        where: Any = NOT_GIVEN,
+    ) -> Value:
         x = lift(a)
         if kind(x.dtype) in "biu":
-            return function(x, axis, dtype, ddof, keepdims)
+            return function(x, axis, dtype, ddof, keepdims, where=where)
         filled, mask = _without_nan(x, 0)
+        mask = _numbers(mask, where)
         y = function(filled, axis, dtype, ddof, keepdims, where=mask)
         few = ufuncs.less_equal(sum(mask, axis, keepdims=keepdims), ddof)
         return elementwise.select(few, fill_like(y, np.nan), y)
@@ -342,12 +370,16 @@ nanstd = implements(np.nanstd)(_nan_spread("nanstd", std))
 def _nan_extreme(name: str, function: Callable[..., Value], low: bool) -> Callable[..., Value]:
     """NaN only where there is nothing else."""
 
-    def rule(a: Any, axis: Any = None, keepdims: Any = NOT_GIVEN) -> Value:
+    def rule(
+        a: Any, axis: Any = None, keepdims: Any = NOT_GIVEN, initial: Any = NOT_GIVEN, where: Any = NOT_GIVEN
+    ) -> Value:
         x = lift(a)
         if kind(x.dtype) in "biu":
-            return function(x, axis, keepdims)
+            return function(x, axis, keepdims, initial, where)
         filled, mask = _without_nan(x, edge(x.dtype, low))
-        y = function(filled, axis, keepdims)
+        y = function(filled, axis, keepdims, initial, where)
+        if initial is not NOT_GIVEN:
+            return y
         return elementwise.select(any(mask, axis, keepdims), y, fill_like(y, np.nan))
 
     rule.__name__, rule.__doc__ = name, f"numpy.{name}."

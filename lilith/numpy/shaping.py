@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 import math
-from collections.abc import Callable, Sequence
+from collections.abc import Callable
 from typing import Any
 
 import numpy as np
@@ -294,99 +294,6 @@ def repeat(a: Any, repeats: Any, axis: Any = None) -> Value:
     spread = expand_dims(x, place + 1)
     spread = expand(spread, (*sizes[: place + 1], count, *sizes[place + 1 :]))
     return reshaped(spread, (*sizes[:place], sizes[place] * count, *sizes[place + 1 :]))
-
-
-# ---- padding ------------------------------------------------------------------------------------------------------
-
-
-def _pairs(given: Any, ndim: int, name: str) -> list[tuple[Any, Any]]:
-    """(before, after) for every axis from NumPy's forms: n, (n,), (before, after), ((before, after), ...), a dict."""
-    if isinstance(given, dict):
-        found: list[tuple[Any, Any]] = [(0, 0)] * ndim
-        for axis, pair in given.items():
-            found[normalize_axis(axis, ndim, name)] = (
-                (pair[0], pair[-1]) if isinstance(pair, tuple | list) else (pair, pair)
-            )
-        return found
-    if not isinstance(given, list | tuple | np.ndarray):
-        return [(given, given)] * ndim
-    if not any([isinstance(g, list | tuple | np.ndarray) for g in given]):
-        pair = (given[0], given[-1])
-        return [pair] * ndim
-    pairs = [(g[0], g[-1]) for g in given]
-    pairs = pairs * ndim if len(pairs) == 1 else pairs
-    if len(pairs) != ndim:
-        raise ShapeError(f"{name}: {len(pairs)} pairs for {ndim} axes", hint="one (before, after) per axis")
-    return pairs
-
-
-@implements(np.pad)
-def pad(
-    array: Any, pad_width: Any, mode: Any = "constant", constant_values: Any = 0, reflect_type: str = "even"
-) -> Value:
-    """numpy.pad in the modes constant, edge, reflect, symmetric and wrap."""
-    x = lift(array)
-    pairs = _pairs(pad_width, x.ndim, "pad")
-    widths = [(static_int(a, "pad", "a width"), static_int(b, "pad", "a width")) for a, b in pairs]
-    if any([n < 0 for pair in widths for n in pair]):
-        raise ArgumentError("pad: negative width", hint="slice to cut: x[1:-1]")
-    if mode == "constant":
-        return _pad_constant(x, widths, _pairs(constant_values, x.ndim, "pad"))
-    if mode not in ("edge", "reflect", "symmetric", "wrap"):
-        raise UnsupportedError(
-            f"np.pad: mode={mode!r} is not supported on traced arrays",
-            hint="constant, edge, reflect, symmetric or wrap",
-        )
-    if reflect_type != "even":
-        raise UnsupportedError(
-            f"np.pad: reflect_type={reflect_type!r} is not supported on traced arrays", hint="reflect_type='even'"
-        )
-    for axis, (low, high) in enumerate(widths):
-        x = _pad_axis(x, axis, low, high, mode)
-    return x
-
-
-def _pad_constant(x: Value, widths: Sequence[tuple[int, int]], values: Sequence[tuple[Any, Any]]) -> Value:
-    """Axis by axis where the values differ, at once where they are the same everywhere."""
-    none = (0,) * x.ndim
-    given = [v for pair in values for v in pair]
-    known = all([isinstance(v, int | float) for v in given])
-    if all([v is given[0] or (known and v == given[0]) for v in given]):
-        low, high = tuple([a for a, _ in widths]), tuple([b for _, b in widths])
-        if not any(low) and not any(high):
-            return x
-        return shape.pad(x, _padding_value(given[0], x), low=low, high=high, interior=none)
-    for axis, ((before, after), (first, last)) in enumerate(zip(widths, values, strict=True)):
-        for width, value, side in ((before, first, "low"), (after, last, "high")):
-            edges = {"low": none, "high": none, "interior": none}
-            edges[side] = tuple([width if i == axis else 0 for i in range(x.ndim)])
-            if width:
-                x = shape.pad(x, _padding_value(value, x), **edges)
-    return x
-
-
-def _padding_value(value: Any, x: Value) -> Value:
-    v = lift(value)
-    return elementwise.convert(v, dtype=x.dtype) if v.dtype != x.dtype else v
-
-
-def _pad_axis(x: Value, axis: int, low: int, high: int, mode: Any) -> Value:
-    """The padding is made of slices of x, found by padding the positions 0 ... n - 1."""
-    n = x.shape[axis]
-    if not low and not high:
-        return x
-    before = (slice(None),) * axis
-    if n == 0:
-        raise ShapeError(f"pad: {x.type} has no element on axis {axis} to pad with", hint="mode='constant'")
-    if mode == "edge":
-        parts = [x]
-        sizes = [(*x.shape[:axis], width, *x.shape[axis + 1 :]) for width in (low, high)]
-        if low:
-            parts.insert(0, expand(take_item(x, (*before, slice(0, 1))), sizes[0]))
-        if high:
-            parts.append(expand(take_item(x, (*before, slice(n - 1, n))), sizes[1]))
-        return shape.concatenate(*parts, axis=axis)
-    return take_item(x, (*before, np.pad(np.arange(n), (low, high), mode=mode)))
 
 
 # ---- triangles and diagonals --------------------------------------------------------------------------------------

@@ -28,6 +28,7 @@ from lilith.ops import shape as shapes
 from lilith.random.continuous import standard_uniform
 from lilith.random.keys import UINT64, Shape, floating_dtype, random_bits, sampled_shape
 from lilith.source import ArgumentError, DtypeError, ShapeError
+from lilith.trace import contains_tracer
 
 _FLOAT32 = np.dtype(np.float32)
 
@@ -40,10 +41,15 @@ def bernoulli(key: Any, p: Any = 0.5, shape: Any = None) -> Value:
         p: a probability, or an array of them.
         shape: of the result; p's if it is not given.
 
+    Raises:
+        ArgumentError: a p that is known while tracing is not from 0 to 1; a traced one counts as the nearer.
+
     >>> from lilith import random
     >>> random.bernoulli(random.key(0), 0.3, 4)
     array([False,  True, False, False])
     """
+    if type(p) is not Value and not contains_tracer(p) and not np.all((np.asarray(p) >= 0) & (np.asarray(p) <= 1)):
+        raise ArgumentError(f"random.bernoulli: p={p!r} is no probability", hint="0 <= p <= 1")
     dtype = floating_dtype("bernoulli", None, p)
     dtype = dtype if dtype.itemsize >= 4 else _FLOAT32
     sizes = sampled_shape("bernoulli", shape, p)

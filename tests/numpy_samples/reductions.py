@@ -7,6 +7,8 @@ import numpy as np
 from tests.agreement import MASK, M, N, T, V
 from tests.numpy_samples.making import row
 
+SOME = np.arange(12).reshape(3, 4) % 3 != 1
+
 ROWS = [
     row("sum", lambda x: np.sum(x), M),
     row("sum", lambda x: np.sum(x, axis=-1), T),
@@ -47,6 +49,13 @@ ROWS = [
     row("nanprod", lambda x: np.nanprod(np.where(MASK, x, np.nan), axis=0), M),
     row("nanmax", lambda x: np.nanmax(np.where(MASK, x, np.nan), axis=0), M),
     row("nanmin", lambda x: np.nanmin(np.where(MASK, x, np.nan)), M),
+    row("nansum", lambda x: np.nansum(np.where(MASK, x, np.nan), axis=1, initial=2.0, where=SOME), M),
+    row("nanprod", lambda x: np.nanprod(np.where(MASK, x, np.nan), axis=1, initial=2.0, where=SOME), M),
+    row("nanmean", lambda x: np.nanmean(np.where(MASK, x, np.nan), where=SOME), M),
+    row("nanvar", lambda x: np.nanvar(np.where(MASK, x, np.nan), where=SOME), M),
+    row("nanstd", lambda x: np.nanstd(np.where(MASK, x, np.nan), where=SOME), M),
+    row("nanmax", lambda x: np.nanmax(np.where(MASK, x, np.nan), axis=0, initial=0.1, where=SOME), M),
+    row("nanmin", lambda x: np.nanmin(np.where(MASK, x, np.nan), axis=0, initial=0.1, where=SOME), M),
     row("all", lambda x: np.all(x > 0, axis=1), M, smooth=False),
     row("any", lambda x: (x > 0).any(), M, smooth=False),
     row("argmax", lambda x: np.argmax(x), M, smooth=False),

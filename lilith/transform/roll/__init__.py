@@ -1,0 +1,153 @@
+"""Rolling: what a Python loop recorded again and again becomes one loop in the graph, Graph -> Graph of equal results.
+
+`sequence` describes a graph as a sequence of operations; `repeats` finds the stretches that consist of copies of one
+piece; `operands` says how what the copies read goes on from copy to copy; `plan` which copies go on in one way; `body`
+makes one copy the body; `emit` the scan, or the operation on all copies at once; `cost` says whether it pays.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Collection
+from typing import NamedTuple
+
+from lilith.ir.graph import Graph, Node, Source, Value
+from lilith.transform.prune import remove_dead
+from lilith.transform.roll import cost
+from lilith.transform.roll.body import Body
+from lilith.transform.roll.check import translates
+from lilith.transform.roll.emit import Emission, body_graph, emitted
+from lilith.transform.roll.joins import with_stacks_joined
+from lilith.transform.roll.lines import loop_source
+from lilith.transform.roll.operands import Stack, Window
+from lilith.transform.roll.plan import Plan, plan_of, planned
+from lilith.transform.roll.repeats import LEAST, Run, repeats
+from lilith.transform.roll.sequence import Sequence
+
+__all__ = ["Repeat", "roll"]
+
+_ROUNDS = 64
+"""So many stretches of one graph are rolled, one after the other."""
+
+
+class Repeat(NamedTuple):
+    """One stretch that was rolled.
+
+    Attributes:
+        source: the loop's line in the user's program, as far as it is known.
+        copies, operations: so many copies of so many operations.
+        loop: whether it became a loop, or operations on all copies at once.
+    """
+
+    source: Source | None
+    copies: int
+    operations: int
+    loop: bool
+
+    def __str__(self) -> str:
+        where = f"{self.source.file}:{self.source.line} in {self.source.function}: " if self.source else ""
+        what = "a loop" if self.loop else "one operation each on all of them"
+        plural = "s" if self.operations != 1 else ""
+        return f"{where}{self.copies} repeats of {self.operations} operation{plural} as {what}"
+
+
+def roll(graph: Graph, fences: Collection[Value] = ()) -> tuple[Graph, tuple[Repeat, ...]]:
+    """The graph with its repeats rolled, as far as that pays, and what was rolled.
+
+    Arguments:
+        fences: values that end a repeat: the predicates of guards.
+    """
+    if sum([cost.weight(node) for node in graph.nodes]) < cost.BATCH:
+        return graph, ()
+    found: list[Repeat] = []
+    return _rolled(remove_dead(graph), fences, found, False), tuple(found)
+
+
+def _rolled(graph: Graph, fences: Collection[Value], found: list[Repeat], inner: bool) -> Graph:
+    for _ in range(_ROUNDS):
+        sequence = Sequence(graph, fences)
+        new = _one_rolled(sequence, found, inner)
+        if new is None:
+            return graph
+        graph = remove_dead(with_stacks_joined(new))
+    return graph
+
+
+def _one_rolled(sequence: Sequence, found: list[Repeat], inner: bool) -> Graph | None:
+    """The graph with the repeat rolled that saves most; None where none pays."""
+    total = cost.weights(sequence.members)
+    runs = [(_saving(total, run.start, run.stop, run.period), run) for run in repeats(sequence.codes)]
+    runs = sorted([pair for pair in runs if pair[0] > cost.BATCH], key=lambda pair: -pair[0])
+    late: list[tuple[float, Run]] = []
+    for stacks in (False, True):
+        for _, run in runs if not stacks else late:
+            plan = plan_of(sequence, run)
+            if plan is None:
+                continue
+            if not stacks and _stacked(plan):
+                late.append((0, run))
+                continue
+            new = _with_plan(sequence, plan, total, found, inner)
+            if new is not None:
+                return new
+    return None
+
+
+def _saving(total, start: int, stop: int, period: int) -> float:
+    return float(total[stop] - total[start] - (total[start + period] - total[start]))
+
+
+def _stacked(plan: Plan) -> int:
+    """How many values have to be stacked."""
+    kinds = {operand.kind for operands in plan.operands for operand in operands if isinstance(operand.kind, Stack)}
+    return sum(len(kind.values) for kind in kinds)
+
+
+def _with_plan(sequence: Sequence, plan: Plan, total, found: list[Repeat], inner: bool) -> Graph | None:
+    """The graph with one stretch rolled, if that pays."""
+    emission = Emission(Body(sequence, plan, sequence.graph.name))
+    window = plan.window
+    if emission.loop and emission.only_last() and window.copies > LEAST:
+        # the last copy stays as it is: what it reads of the one before it is carried
+        shorter = planned(sequence, Window(window.start, window.period, 0, window.copies - 1))
+        if shorter is None:
+            return None
+        plan, window = shorter, shorter.window
+        emission = Emission(Body(sequence, plan, sequence.graph.name))
+    saved = _saving(total, window.first, window.end, window.period)
+    if not cost.pays(saved, window.copies, window.period, _stacked(plan), emission.loop, inner):
+        return None
+    if not translates(emission.body):
+        return None
+    nodes = sequence.members[window.first : window.first + window.period]
+    source = loop_source(nodes)
+    found.append(Repeat(source, window.copies, window.period, emission.loop))
+    body = _rolled(body_graph(emission), (), found, True)
+    return _replaced(sequence, window, emitted(emission, body, source))
+
+
+def _replaced(sequence: Sequence, window: Window, nodes: list[Node]) -> Graph:
+    """The graph with the members of a window replaced by these nodes."""
+    graph = sequence.graph
+    members = sequence.members[window.first : window.end]
+    gone, last = set(members), members[-1]
+    made = {y for node in members for y in node.results}
+    before: list[Node] = []
+    after: list[Node] = []
+    waiting: list[Node] = []
+    target = before
+    for node in graph.nodes:
+        if node in gone:
+            if node is last:
+                target = after
+            continue
+        if target is before and not made.isdisjoint(node.operands):
+            made.update(node.results)
+            waiting.append(node)
+        else:
+            target.append(node)
+    given = {y for node in (*before, *nodes) for y in node.results}.union(graph.inputs)
+    for node in waiting:
+        if given.issuperset(node.operands):
+            given.update(node.results)
+            nodes.append(node)
+    return Graph(graph.name, graph.inputs, graph.input_names, (*before, *nodes, *after), graph.outputs)
