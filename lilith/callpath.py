@@ -208,7 +208,10 @@ def fast_path(
         w.line(f"if len(args) != {len(args)}: return MISS")
         leaves: list[Named] = []
         for x, example in zip(w.unpack("x", "args", len(args)), args, strict=True):
-            w.take(x, example, leaves)
+            own: list[Named] = []
+            w.take(x, example, own)
+            w.check_ties(own)
+            leaves += own
         further: list[Named] = []
         if given:
             w.take("given", given[0], further)

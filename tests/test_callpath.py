@@ -91,6 +91,10 @@ CHANGES = [
     (lambda: {"a": (1.0, 2.0)}, _set("m['a'] = Pair(1.0, 2.0)")),
     (lambda: {"a": Pair(1.0, 2.0)}, _set("m['a'] = (1.0, 2.0)")),
     (lambda: {"a": Pair(1.0, 2.0)}, _set("m['a'] = Pair(1.0, np.ones(2))")),
+    (lambda: [_array(), _array(), _array()], _set("m[2] = m[0]")),
+    (lambda: [_array(), _array()], _set("m[1] = m[0]")),
+    (lambda: [_array()] * 2, _set("m[1] = np.ones(3)")),
+    (lambda: [_array(), *[_array() * 2] * 2], _set("m[0], m[1] = m[1], m[0]")),
     (lambda: [1.0, None, "x", True], _set("m[1] = 4.0")),
     (lambda: [1.0, None, "x", True], _set("m[2] = 'longer'")),
     (lambda: [1.0, None, "x", True], _set("m[3] = 1")),
@@ -123,6 +127,18 @@ def test_a_changed_structure_is_seen(number):
         np.testing.assert_allclose(call(m), total(m), rtol=1e-6)
         np.testing.assert_allclose(call(make()), total(make()), rtol=1e-6)
         np.testing.assert_allclose(call(m), total(m), rtol=1e-6)
+
+
+def test_tied_arrays_have_one_gradient_also_when_warm():
+    def f(m):
+        return np.sum(m[0] * m[1]) + np.sum(m[2])
+
+    w, v = _array(), np.ones(3)
+    for m in ([w, v, v], [w, v, w], [w, v, np.ones(3)], [w, w, w], [v, w, w], [w, w, v]) * 3:
+        slopes = [m[1], m[0], np.ones(3)]
+        sums = [sum(s for x, s in zip(m, slopes, strict=True) if x is y) for y in m]
+        for got, expected in zip(lilith.grad(f, m)[1][0], sums, strict=True):
+            np.testing.assert_array_equal(got, expected)
 
 
 def test_class_attributes_and_what_a_callable_reads_are_seen():
