@@ -21,7 +21,7 @@ class Labels:
         zeros: field paths of the leaves that the result does not depend on.
     """
 
-    __slots__ = ("asked", "count", "function", "names", "positions", "zeros")
+    __slots__ = ("asked", "count", "function", "names", "places", "positions", "zeros")
 
     def __init__(
         self,
@@ -37,6 +37,14 @@ class Labels:
         self.asked = asked
         self.zeros = zeros
         self.count = sum(asked)
+        # where an entry is by its position or its name, for those that were asked for
+        self.places: dict[int | str, int] = {
+            key: i
+            for i, pair in enumerate(zip(positions, names, strict=True))
+            if asked[i]
+            for key in pair
+            if key is not None
+        }
 
 
 class NotAskedError(GradientError, LookupError):
@@ -84,6 +92,10 @@ class GradResult:
             GradientError (a LookupError too): there is no such argument, or `wrt` did not ask for it.
         """
         labels = self._labels
+        if key.__class__ is int or key.__class__ is str:
+            found = labels.places.get(key)
+            if found is not None:
+                return self._entries[found]
         if isinstance(key, str):
             if key not in labels.names:
                 return self._by_path(key)

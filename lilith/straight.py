@@ -110,6 +110,23 @@ class Writer:
             ids = ", ".join([f"{self.name(id)}({name})" for name in single])
             self.line(f"if len({{{ids}}}) != {len(single)}: return MISS")
 
+    def check_ties(self, found: Sequence[tuple[str, Any]]) -> None:
+        """Check that those leaves of one argument are the same array that are so in the example, and no others."""
+        arrays = [(x, example) for x, example in found if tree.is_array(example)]
+        tied = tree.ties([example for _, example in arrays])
+        for i, first in enumerate(tied):
+            if i != first:
+                self.line(f"if {arrays[i][0]} is not {arrays[first][0]}: return MISS")
+        alike: dict[Any, list[str]] = {}
+        for i, (x, example) in enumerate(arrays):
+            if not tied or tied[i] == i:
+                alike.setdefault(leaf_key(example), []).append(x)
+        for names in alike.values():
+            if len(names) == 2:
+                self.line(f"if {names[0]} is {names[1]}: return MISS")
+            elif len(names) > 2:
+                self.line(f"if len({{*map(id, ({', '.join(names)}))}}) != {len(names)}: return MISS")
+
     def _take_dict(self, x: str, example: dict, found: list[tuple[str, Any]], depth: int) -> None:
         if not all(type(key) in (str, int) for key in example):
             raise TooRich
@@ -204,7 +221,7 @@ class Writer:
 
 def _instance(cls: type, names: Sequence[str], values: Sequence[Any]) -> Any:
     """An object that holds its attributes in its `__dict__`, made without `__init__`."""
-    new = object.__new__(cls)
+    new: Any = object.__new__(cls)
     new.__dict__.update(zip(names, values, strict=True))
     return new
 
