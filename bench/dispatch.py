@@ -49,7 +49,39 @@ def main(rounds: int = 201) -> None:
         row("device arrays, kept value_and_grad(f)", in_turns(ours_device(kept), jax_device, rounds, n), "1.25"),
     ]
     table("warm call, value and both gradients of sum((y_pred - y_true)**2), 10 elements", HEADER, rows)
+    table("warm call, value and gradient of the sum of squares of 100 arrays (3, 4)", HEADER, many_parameters(rounds))
     print(f"\nfresh lambda, new captured arrays, 100 calls: {fresh_lambdas()} compile(s), target 1")
+
+
+def many_parameters(rounds: int) -> list[list[str]]:
+    """A loss over a dict and a list of a hundred small arrays: what structures cost."""
+    rng = np.random.default_rng(0)
+    as_dict = {f"p{i}": rng.normal(size=(3, 4)) for i in range(100)}
+    found = []
+    for name, values, p in (
+        ("dict", lambda p: p.values(), as_dict),
+        ("list", lambda p: p, list(as_dict.values())),
+    ):
+        theirs = jax.jit(jax.value_and_grad(lambda p, values=values: sum([jnp.sum(x * x) for x in values(p)])))
+        ours = lilith.value_and_grad(lambda p, values=values: sum([np.sum(x * x) for x in values(p)]))
+        on_device = jax.device_put(p)
+
+        def jax_numpy(theirs=theirs, p=p):
+            return jax.tree.map(np.asarray, theirs(p))
+
+        def jax_device(theirs=theirs, p=on_device):
+            return theirs(p)[0].block_until_ready()
+
+        def ours_device(ours=ours, p=on_device):
+            return ours(p)[0].block_until_ready()
+
+        n = calls_for(jax_numpy, 0.005)
+        ours(p), ours_device()
+        found.append(
+            row(f"{name}, NumPy in and out", in_turns(lambda ours=ours, p=p: ours(p), jax_numpy, rounds, n), "1.00")
+        )
+        found.append(row(f"{name}, device arrays", in_turns(ours_device, jax_device, rounds, n), "1.00"))
+    return found
 
 
 def fresh_lambdas(calls: int = 100) -> int:

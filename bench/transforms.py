@@ -29,7 +29,7 @@ class Row(NamedTuple):
         ours: calls Lilith's transform of f.
         theirs: jax's transform of f, not yet compiled.
         spec: what the call derives.
-        cotangent: what is given with it besides arguments.
+        cotangent: what is given with it besides arguments; the arguments of f are then `args` without the last one.
     """
 
     name: str
@@ -95,9 +95,9 @@ def rows() -> list[Row]:
         Row(
             "hvp, MLP of 500",
             _mlp,
-            (p, x, y),
-            lambda f, *args: lilith.hvp(f, args, (v, None, None))[0],
-            lambda f: lambda p, x, y: jax.jvp(lambda p: jax.grad(f)(p, x, y), (p,), (jnp.asarray(v),))[1],
+            (p, x, y, v),
+            lambda f, p, x, y, v: lilith.hvp(f, (p, x, y), (v, None, None))[0],
+            lambda f: lambda p, x, y, v: jax.jvp(lambda p: jax.grad(f)(p, x, y), (p,), (v,))[1],
             hvp_spec,
             (v, None, None),
         ),
@@ -129,7 +129,8 @@ def _text(r: Row) -> str:
     """Trace, transform, emit."""
     f = _own(r)
     inner = f.__wrapped__ if r.spec.mode == "vmap" else f  # type: ignore[attr-defined]
-    return emit(derive(inner, r.spec, r.args, {}, scan(inner), r.cotangent).graph)
+    args = r.args if r.cotangent is None else r.args[:-1]
+    return emit(derive(inner, r.spec, args, {}, scan(inner), r.cotangent).graph)
 
 
 def _renewed(make: Callable[[Any], Callable[..., Any]]) -> Callable[[Any], Callable[..., Any]]:

@@ -9,7 +9,9 @@ from lilith.control import associative_scan, cond, fori_loop, map, scan, switch,
 from lilith.customizing import custom, pure_callback
 from lilith.files import Program, ProgramFileError, export, load_compiled, load_program
 from lilith.ir.graph import Graph
+from lilith.minimizing import Minimum, minimize
 from lilith.result import GradResult
+from lilith.saving import TreeFileError, load_tree, save_tree
 from lilith.source import (
     ArgumentError,
     DtypeError,
@@ -24,6 +26,7 @@ from lilith.source import (
 )
 from lilith.tracer import Tracer
 from lilith.transforms import hessian, hvp, jacobian, jvp, vjp, vmap
+from lilith.updating import update, update_
 
 __version__ = "0.1.0"
 
@@ -36,12 +39,14 @@ __all__ = [
     "LeakedTracerError",
     "LilithError",
     "LilithWarning",
+    "Minimum",
     "Program",
     "ProgramFileError",
     "RandomnessError",
     "ShapeError",
     "TraceError",
     "Tracer",
+    "TreeFileError",
     "UnsupportedError",
     "associative_scan",
     "checkpoint",
@@ -60,15 +65,18 @@ __all__ = [
     "linalg",
     "load_compiled",
     "load_program",
+    "load_tree",
     "lower",
     "lower_grad",
     "map",
+    "minimize",
     "named",
     "nn",
     "numpy",
     "print",
     "pure_callback",
     "random",
+    "save_tree",
     "scan",
     "spec",
     "special",
@@ -77,6 +85,8 @@ __all__ = [
     "testing",
     "trace",
     "trace_grad",
+    "update",
+    "update_",
     "value_and_grad",
     "vjp",
     "vmap",

@@ -100,7 +100,11 @@ def wanted_leaves(f: Callable[..., Any], spec: Spec, arguments: Arguments) -> li
     """Indices, among the dynamic leaves, of those to differentiate by."""
     asked = asked_arguments(f, spec, arguments)
     dynamic = [leaf for leaf in arguments.leaves if leaf.kind != STATIC]
-    wanted = [i for i, leaf in enumerate(dynamic) if leaf.argument in asked and is_inexact(type_of(leaf.value).dtype)]
+    wanted = [
+        i
+        for i, leaf in enumerate(dynamic)
+        if leaf.argument in asked and is_inexact(type_of(leaf.value).dtype) and arguments.first_of(i) == i
+    ]
     for argument in sorted(asked) if spec.wrt is not None else ():
         if not any(dynamic[i].argument == argument for i in wanted):
             _refuse_argument(f, spec, arguments, argument)
@@ -137,7 +141,7 @@ def gradient_entries(
     leaves: list[list[int | None]] = [[] for _ in arguments.structures]
     count = 0
     for leaf in arguments.leaves:
-        leaves[leaf.argument].append(None if leaf.kind == STATIC else output.get(count))
+        leaves[leaf.argument].append(None if leaf.kind == STATIC else output.get(arguments.first_of(count)))
         count += leaf.kind != STATIC
     entries = [
         None if all(i is None for i in indices) else indices[0] if structure == LEAF else (structure, indices)

@@ -35,7 +35,7 @@ class Layout(NamedTuple):
         jitted: the compiled program, to be called between `carrier.swap_x64(True)` and `set_x64`.
         groups: which inputs are joined to one each; those come first (`transform.pack.pack_inputs`).
         constants: further inputs, between the leaves and what is given besides.
-        count: of the program's outputs.
+        results: how many outputs the program has.
         places: of each of the graph's outputs, in which of the program's outputs it is and from which element on (None:
             it is the whole output) (`transform.pack.pack_outputs`).
         wait: called with the outputs where NumPy inputs must have been read before the caller goes on; or None.
@@ -47,7 +47,7 @@ class Layout(NamedTuple):
     jitted: Callable[..., list[Any]]
     groups: Sequence[Sequence[int]]
     constants: Sequence[Any]
-    count: int
+    results: int
     places: Sequence[tuple[int, int | None]]
     wait: Callable[[Any], Any] | None
     guards: int | None
@@ -126,7 +126,7 @@ class _Call:
         kinds, outputs = self.derivation.kinds[: len(places)], self.derivation.graph.outputs[: len(places)]
         for output in sorted({place[0] for place, kind in zip(places, kinds, strict=True) if kind != JAX}):
             w.line(f"b{output} = asarray(outputs[{output}]).copy()")
-        names = w.unpack("y", "outputs", self.layout.count) if JAX in kinds else []
+        names = w.unpack("y", "outputs", self.layout.results) if JAX in kinds else []
         found = []
         for y, kind, (output, start) in zip(outputs, kinds, places, strict=True):
             if kind == JAX:
@@ -179,9 +179,7 @@ def general_path(
     further = w.unpack("e", "given", len(given))
     w.names["Diverged"] = Diverged
     otherwise = f"if (found != {w.name(layout.path)})[decided:].any(): return Diverged(tuple(found.tolist()))"
-    call.write(
-        list(zip(names, leaves, strict=True)), list(zip(further, given, strict=True)), f"\n        {otherwise}"
-    )
+    call.write(list(zip(names, leaves, strict=True)), list(zip(further, given, strict=True)), f"\n        {otherwise}")
     return call.function("run", "leaves, given=(), decided=0")
 
 
@@ -210,7 +208,10 @@ def fast_path(
         w.line(f"if len(args) != {len(args)}: return MISS")
         leaves: list[Named] = []
         for x, example in zip(w.unpack("x", "args", len(args)), args, strict=True):
-            w.take(x, example, leaves)
+            own: list[Named] = []
+            w.take(x, example, own)
+            w.check_ties(own)
+            leaves += own
         further: list[Named] = []
         if given:
             w.take("given", given[0], further)
@@ -224,6 +225,26 @@ def fast_path(
     diverged = f"return {w.name(resume)}(f, args, {passed}, tuple(found.tolist()))"
     call.write(leaves, converted(w, derivation, further), diverged)
     return call.function("fast", "f, args, given" if given else "f, args")
+
+
+def pull_path(layout: Layout, derivation: Derivation, residuals: Sequence[Any], g: Any) -> Callable[..., Any] | None:
+    """`pull(residuals, g)` of a program from residuals and a cotangent to gradients: the user's result, or MISS.
+
+    Arguments:
+        residuals, g: of one call that the program answers. All residuals of one vjp have the types of these.
+    """
+    call = _Call(layout, derivation)
+    w = call.writer
+    kept = w.unpack("r", "residuals", len(residuals))
+    given: list[Named] = []
+    try:
+        for r in kept:  # those of a vjp that was traced, or interpreted, are no jax.Arrays
+            w.line(f"if {r}.__class__ is not {w.name(ArrayImpl)}: return MISS")
+        w.take("g", g, given)
+    except TooRich:
+        return None
+    call.write(list(zip(kept, residuals, strict=True)), converted(w, derivation, given), "return MISS")
+    return call.function("pull", "residuals, g")
 
 
 def converted(w: Writer, derivation: Derivation, given: Sequence[Named]) -> list[Named]:

@@ -137,7 +137,9 @@ def _miss(f: Any, spec: Spec, args: tuple, kwargs: dict[str, Any], cotangent: An
             program.paths = Paths(program)
             if config.explain:
                 explain.explain_miss(entry.name, entry.descriptions(), program.description)
-        result = program.run(leaves, given_values(program.derivation, cotangent_leaves(cotangent)) if spec.cotangent else ())
+        result = program.run(
+            leaves, given_values(program.derivation, cotangent_leaves(cotangent)) if spec.cotangent else ()
+        )
         if result.__class__ is Diverged:
             call = Call(f, spec, args, kwargs, cotangent)
             result = _diverge(entry, variant, full, call, program, result.outcomes, leaves)

@@ -303,6 +303,8 @@ def derive(
 ) -> Derivation:
     """The derivation of one call. Raises LilithError where the program or the arguments are wrong."""
     arguments = take_apart(f, args, kwargs)
+    if not spec.mode or spec.mode == "vjp":
+        arguments = arguments.tied()
     with collector_paused():
         return _derived(f, spec, arguments, captures, cotangent, interpreted, decisions)
 
@@ -342,10 +344,17 @@ def _derived(
     if not spec.cotangent:
         for _ in range(len(whole.inputs) - len(graph.inputs)):
             whole = whole.bind(len(graph.inputs), lambda type: fill_like(Value(type), 1))
-    zeros = [dynamic[i].path for i, zero in zip(wanted, structural_zeros(differentiated, wanted), strict=True) if zero]
+    zeros = unused_paths(arguments, differentiated, wanted)
     kinds.extend([dynamic[i].kind for i in wanted])
-    labels, entries = gradient_entries(f, spec, arguments, wanted, len(graph.outputs), frozenset(zeros))
+    labels, entries = gradient_entries(f, spec, arguments, wanted, len(graph.outputs), zeros)
     return _derivation(recorded, whole, kinds, structure, entries, labels)
+
+
+def unused_paths(arguments: Arguments, graph: Graph, wanted: list[int]) -> frozenset[str]:
+    """The field paths of the leaves that a graph's outputs do not depend on."""
+    unused = {i for i, zero in zip(wanted, structural_zeros(graph, wanted), strict=True) if zero}
+    dynamic = [leaf for leaf in arguments.leaves if leaf.kind != STATIC]
+    return frozenset([leaf.path for i, leaf in enumerate(dynamic) if arguments.first_of(i) in unused])
 
 
 def _derivation(

@@ -18,7 +18,7 @@ from lilith.ops.control import show
 from lilith.signature import describe
 from lilith.source import LilithWarning
 from lilith.transform.batch import batch_at
-from lilith.transform.pack import join_last, pack_inputs, pack_outputs
+from lilith.transform.pack import PACK_BYTES, TANGENT_BYTES, join_last, pack_inputs, pack_outputs
 from lowering.carrier import Loaded, Module, block_until_ready, to_device, x64_is_on
 from lowering.emit import emit
 from lowering.runtime import JAX
@@ -72,7 +72,7 @@ class Executable:
         count = len(kinds) - len(derivation.guards)
         graph = join_last(derivation.graph, len(derivation.guards)) if derivation.guards else derivation.graph
         graph, places = pack_outputs(graph, [i for i, kind in enumerate(kinds[:count]) if kind != JAX])
-        graph, groups = pack_inputs(graph, on_host)
+        graph, groups = pack_inputs(graph, on_host, TANGENT_BYTES if cotangent else PACK_BYTES)
         if config.dump:
             write_stages(config.dump, derivation, graph)
         # an array that the caller may change right after the call must have been read by then

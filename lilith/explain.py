@@ -23,10 +23,15 @@ def describe_call(f: Any, spec: Spec, args: tuple, kwargs: dict[str, Any], captu
     parts = {"transform": _spec_text(spec)}
     if kwargs:
         parts["order of keywords"] = ", ".join(kwargs)
-    for leaf in take_apart(f, args, kwargs).leaves:
-        text = (
-            f"{leaf.type} {leaf.kind}" if leaf.kind != STATIC else f"static {type(leaf.value).__name__} {leaf.value!r}"
-        )
+    arguments = take_apart(f, args, kwargs).tied()
+    dynamic = [leaf.path for leaf in arguments.leaves if leaf.kind != STATIC]
+    ties = iter(arguments.ties or range(len(dynamic)))
+    for leaf in arguments.leaves:
+        if leaf.kind == STATIC:
+            text = f"static {type(leaf.value).__name__} {leaf.value!r}"
+        else:
+            text, first = f"{leaf.type} {leaf.kind}", dynamic[next(ties)]
+            text += f", the same as {first}" if first != leaf.path else ""
         parts[f"argument {leaf.path}"] = text
     for name, x in zip(captures.names, captures.leaves, strict=True):
         kind, type_ = describe(x)

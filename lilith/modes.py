@@ -20,7 +20,7 @@ from lilith.asked import (
     value_kind,
     wanted_leaves,
 )
-from lilith.derive import MODES, Asked, Derivation
+from lilith.derive import MODES, Asked, Derivation, unused_paths
 from lilith.ir.graph import Graph, Value, fill_like
 from lilith.ir.type import TensorType, is_inexact, kind
 from lilith.pullback import PullbackPlan
@@ -29,7 +29,7 @@ from lilith.source import ArgumentError, DtypeError, GradientError
 from lilith.trace import Recorded, Traced
 from lilith.transform.forward import forward
 from lilith.transform.jacobian import jacobian
-from lilith.transform.reverse import reverse, structural_zeros
+from lilith.transform.reverse import reverse
 from lilith.transform.simplify import simplify
 from lilith.transform.split import split
 from lowering.runtime import ARRAY, JAX, PYTHON, SCALAR
@@ -115,8 +115,7 @@ def _vjp(asked: Asked, record: Record) -> Derivation:
     first, second = split(pulled, len(graph.inputs), len(graph.outputs))
     residuals = first.outputs[len(graph.outputs) :]
     first = first.with_outputs((*first.outputs[:count], *residuals, *first.outputs[count : len(graph.outputs)]))
-    zeros = structural_zeros(recorded.graph, wanted)
-    unused = frozenset([call.dynamic[i].path for i, zero in zip(wanted, zeros, strict=True) if zero])
+    unused = unused_paths(arguments, recorded.graph, wanted)
     labels, entries = gradient_entries(f, spec, arguments, wanted, 0, unused)
     plan = PullbackPlan(
         Derivation(

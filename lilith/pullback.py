@@ -7,6 +7,7 @@ from collections.abc import Callable, Sequence
 from typing import Any
 
 from lilith.asked import check_cotangent, cotangent_key, cotangent_leaves
+from lilith.callpath import pull_path
 from lilith.compile import bind_derivation, inline_derivation
 from lilith.config import config
 from lilith.derive import Derivation, given_values
@@ -14,10 +15,15 @@ from lilith.executable import Executable
 from lilith.interpreted import run_interpreted
 from lilith.ir.graph import Source
 from lilith.result import GradResult
+from lilith.straight import MISS
 from lilith.tracer import Tracer
-from lowering.carrier import JaxTracer
+from lowering.carrier import ArrayImpl, JaxTracer
 
 Pullback = Callable[[Any], GradResult]
+
+
+def _no_fast_path(residuals: Sequence[Any], g: Any) -> Any:
+    return MISS
 
 
 class PullbackPlan:
@@ -36,6 +42,7 @@ class PullbackPlan:
         self.types = types
         self.structure = structure
         self.source = source
+        self.fast: Callable[[Sequence[Any], Any], Any] = _no_fast_path
         self._programs: dict[tuple, Executable] = {}
         self._lock = threading.Lock()
 
@@ -53,7 +60,8 @@ class PullbackPlan:
         # a function, so that the residuals, in its closure, are inputs of a program that calls it
         def pullback(g: Any) -> GradResult:
             """The GradResult of `sum(g * y)`; g has the structure of y, None for what has no derivative."""
-            return plan.run(residuals, g)
+            result = plan.fast(residuals, g)
+            return plan.run(residuals, g) if result is MISS else result
 
         return y, pullback
 
@@ -77,4 +85,7 @@ class PullbackPlan:
                 program = self._programs.get(key)
                 if program is None:
                     program = self._programs[key] = Executable(self.derivation, residuals, given, {})
+        elif program.fast_plan is not self and all(x.__class__ is ArrayImpl for x in residuals):
+            program.fast_plan = self
+            self.fast = pull_path(program.layout, self.derivation, residuals, cotangent) or self.fast
         return program.run(residuals, values)

@@ -67,6 +67,8 @@ def _sign_structure(x: Any, key: list[Any], leaves: list[Any]) -> None:
         key.append(leaf_key(leaf))
         if tree.is_dynamic(leaf):
             leaves.append(leaf)
+    if tied := tree.ties(parts):
+        key.append(tied)
 
 
 def leaf_key(leaf: Any) -> Any:
@@ -175,16 +177,36 @@ class Leaf(NamedTuple):
 
 
 class Arguments(NamedTuple):
-    """A call's arguments, taken apart: the slow, complete counterpart of `sign`."""
+    """A call's arguments, taken apart: the slow, complete counterpart of `sign`.
+
+    Attributes:
+        names, positions, structures: of each argument; positions are None for keyword arguments.
+        leaves: of all arguments.
+        ties: for each dynamic leaf the index of the one that stands for it; () where each stands for itself.
+    """
 
     names: tuple[str, ...]
     positions: tuple[int | None, ...]
     structures: tuple[Any, ...]
     leaves: tuple[Leaf, ...]
+    ties: tuple[int, ...] = ()
+
+    def tied(self) -> Arguments:
+        """The same, where an array that is in several places of one argument counts as one array."""
+        found: list[int] = []
+        for i in range(len(self.structures)):
+            own = [leaf.value for leaf in self.leaves if leaf.argument == i and leaf.kind != STATIC]
+            first = len(found)
+            found += [first + k for k in tree.ties(own) or range(len(own))]
+        return self._replace(ties=tuple(found)) if found != list(range(len(found))) else self
+
+    def first_of(self, i: int) -> int:
+        """The first place of the array that is the i-th dynamic leaf."""
+        return self.ties[i] if self.ties else i
 
     def rebuild(self, replacements: list[Any]) -> tuple[list[Any], dict[str, Any]]:
-        """Positional and keyword arguments with the dynamic leaves replaced, in order."""
-        remaining = iter(replacements)
+        """Positional and keyword arguments with the dynamic leaves replaced, in order; of tied ones by the first's."""
+        remaining = iter([replacements[i] for i in self.ties] if self.ties else replacements)
         values: list[list[Any]] = [[] for _ in self.structures]
         for leaf in self.leaves:
             values[leaf.argument].append(leaf.value if leaf.kind == STATIC else next(remaining))

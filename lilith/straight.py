@@ -75,7 +75,7 @@ class Writer:
         Raises:
             TooRich: the example is more than what such code is written for.
         """
-        cls = type(example)
+        cls, first = type(example), len(found)
         if is_plain(example):
             self._check(x, example)
             if not is_static(example):
@@ -95,6 +95,37 @@ class Writer:
             self.line(f"if type({x}) is not {self.name(cls)} or {self.name(leaf_key)}({x}) != {key}: return MISS")
         else:
             raise TooRich
+        if depth == 0 and not is_plain(example):
+            self._check_ties(found[first:])
+
+    def _check_ties(self, found: list[tuple[str, Any]]) -> None:
+        """Leave with MISS unless the same ones of a structure's arrays are one array."""
+        arrays = [(name, example) for name, example in found if tree.is_array(example)]
+        tied = tree.ties([example for _, example in arrays]) or range(len(arrays))
+        for (name, _), i in zip(arrays, tied, strict=True):
+            if arrays[i][0] != name:
+                self.line(f"if {name} is not {arrays[i][0]}: return MISS")
+        single = [name for k, ((name, _), i) in enumerate(zip(arrays, tied, strict=True)) if i == k]
+        if len(single) > 1:
+            ids = ", ".join([f"{self.name(id)}({name})" for name in single])
+            self.line(f"if len({{{ids}}}) != {len(single)}: return MISS")
+
+    def check_ties(self, found: Sequence[tuple[str, Any]]) -> None:
+        """Check that those leaves of one argument are the same array that are so in the example, and no others."""
+        arrays = [(x, example) for x, example in found if tree.is_array(example)]
+        tied = tree.ties([example for _, example in arrays])
+        for i, first in enumerate(tied):
+            if i != first:
+                self.line(f"if {arrays[i][0]} is not {arrays[first][0]}: return MISS")
+        alike: dict[Any, list[str]] = {}
+        for i, (x, example) in enumerate(arrays):
+            if not tied or tied[i] == i:
+                alike.setdefault(leaf_key(example), []).append(x)
+        for names in alike.values():
+            if len(names) == 2:
+                self.line(f"if {names[0]} is {names[1]}: return MISS")
+            elif len(names) > 2:
+                self.line(f"if len({{*map(id, ({', '.join(names)}))}}) != {len(names)}: return MISS")
 
     def _take_dict(self, x: str, example: dict, found: list[tuple[str, Any]], depth: int) -> None:
         if not all(type(key) in (str, int) for key in example):
@@ -190,7 +221,7 @@ class Writer:
 
 def _instance(cls: type, names: Sequence[str], values: Sequence[Any]) -> Any:
     """An object that holds its attributes in its `__dict__`, made without `__init__`."""
-    new = object.__new__(cls)
+    new: Any = object.__new__(cls)
     new.__dict__.update(zip(names, values, strict=True))
     return new
 

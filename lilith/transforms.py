@@ -45,15 +45,16 @@ def _call(f: Callable[..., Any], spec: Spec, args: tuple, kwargs: dict[str, Any]
     return result if result is not MISS else missed(found, f, spec, args, *given)
 
 
-def _pair(name: str, args: Any, tangents: Any) -> tuple[tuple, tuple]:
-    """Arguments and tangents as tuples."""
+def _call_along(name: str, spec: Spec, f: Callable[..., Any], args: Any, tangents: Any) -> Any:
+    """Answer a call with arguments and tangents, which come in tuples (or lists)."""
+    check_function(f)
     for what, given in (("arguments", args), ("tangents", tangents)):
         if not isinstance(given, (tuple, list)):
             raise ArgumentError(
                 f"{name}: the {what} come as a tuple, got {type(given).__name__}",
                 hint=f"{name}(f, (x, y), (dx, dy)); of one argument: {name}(f, (x,), (dx,))",
             )
-    return tuple(args), tuple(tangents)
+    return _call(f, spec, tuple(args), {}, tuple(tangents))
 
 
 def vjp(f: Callable[..., Any], *args: Any, wrt: _Wrt = None, **kwargs: Any) -> tuple[Any, Pullback]:
@@ -92,9 +93,12 @@ def jvp(f: Callable[..., Any], args: Sequence[Any], tangents: Sequence[Any]) -> 
     >>> jvp(lambda x, y: np.sin(x) * y, (0.0, 3.0), (1.0, None))
     (np.float64(0.0), np.float64(3.0))
     """
-    check_function(f)
-    args, tangents = _pair("jvp", args, tangents)
-    return _call(f, _JVP, args, {}, tangents)
+    if f.__class__ is FunctionType and args.__class__ is tuple and tangents.__class__ is tuple:
+        found = fast_paths.get((id(f.__code__), _JVP_ID))
+        if found is not None and not config.interpret:
+            result = found.first(f, args, tangents)
+            return result if result is not MISS else missed(found, f, _JVP, args, tangents)
+    return _call_along("jvp", _JVP, f, args, tangents)
 
 
 def jacobian(f: Callable[..., Any], *args: Any, wrt: _Wrt = 0, mode: str = "auto", **kwargs: Any) -> Any:
@@ -156,9 +160,12 @@ def hvp(f: Callable[..., Any], args: Sequence[Any], v: Sequence[Any]) -> GradRes
     >>> hvp(lambda x: np.sum(x**3), (np.array([1.0, 2.0]),), (np.array([1.0, 10.0]),))[0]
     array([  6., 120.])
     """
-    check_function(f)
-    args, v = _pair("hvp", args, v)
-    return _call(f, _HVP, args, {}, v)
+    if f.__class__ is FunctionType and args.__class__ is tuple and v.__class__ is tuple:
+        found = fast_paths.get((id(f.__code__), _HVP_ID))
+        if found is not None and not config.interpret:
+            result = found.first(f, args, v)
+            return result if result is not MISS else missed(found, f, _HVP, args, v)
+    return _call_along("hvp", _HVP, f, args, v)
 
 
 def vmap(f: Callable[..., Any], in_axes: Any = 0, out_axes: Any = 0) -> Callable[..., Any]:
@@ -192,3 +199,4 @@ def vmap(f: Callable[..., Any], in_axes: Any = 0, out_axes: Any = 0) -> Callable
 
 _JVP = interned(Spec(True, cotangent=True, mode="jvp"))
 _HVP = interned(Spec(True, cotangent=True, mode="hvp"))
+_JVP_ID, _HVP_ID = id(_JVP), id(_HVP)

@@ -410,10 +410,10 @@ def versions() -> dict[str, str]:
     return {"jax": jax.__version__, "jaxlib": jaxlib.__version__, "stablehlo": _stablehlo.get_current_version()}
 
 
-def to_device(array: np.ndarray) -> Any:
-    """A jax.Array of exactly this dtype on the default device."""
+def to_device(array: np.ndarray, placement: Any = None) -> Any:
+    """A jax.Array of exactly this dtype on a device, or with a sharding; on the default device for None."""
     with _x64():
-        return jax.device_put(array)
+        return jax.device_put(array, placement)
 
 
 def host_array(x: Any, dtype: np.dtype) -> np.ndarray:

@@ -20,16 +20,19 @@ from lilith.transform.roll.sequence import Sequence as Operations
 PACK_BYTES = 4096
 """Arrays larger than this stay on their own: copying them would cost more than it saves."""
 
+TANGENT_BYTES = 512
+"""The same where tangents come with the arguments: of a kernel that treats both alike XLA compiles one, as long as
+neither is a slice of something else; 4 ms each."""
 
 ROWS = 8
 """Fewer rows are no stack."""
 
 
-def _groups(values: Sequence[Value], candidates: Sequence[int]) -> list[list[int]]:
+def _groups(values: Sequence[Value], candidates: Sequence[int], limit: int = PACK_BYTES) -> list[list[int]]:
     """Which of the candidates are packed together: small ones of one dtype, at least two."""
     groups: dict[str, list[int]] = {}
     for i in candidates:
-        if values[i].type.nbytes <= PACK_BYTES:
+        if values[i].type.nbytes <= limit:
             groups.setdefault(dtype_name(values[i].dtype), []).append(i)
     return [members for members in groups.values() if len(members) > 1]
 
@@ -66,7 +69,7 @@ def pack_outputs(graph: Graph, candidates: Sequence[int]) -> tuple[Graph, list[t
     return result, [places[i] for i in range(len(graph.outputs))]
 
 
-def pack_inputs(graph: Graph, candidates: Sequence[int]) -> tuple[Graph, list[list[int]]]:
+def pack_inputs(graph: Graph, candidates: Sequence[int], limit: int = PACK_BYTES) -> tuple[Graph, list[list[int]]]:
     """Take those of the `candidates` among the inputs that are small and not alone with their dtype from one buffer.
 
     Returns:
@@ -75,7 +78,7 @@ def pack_inputs(graph: Graph, candidates: Sequence[int]) -> tuple[Graph, list[li
     """
     stacks = _input_stacks(graph, candidates)
     rows = {i for members in stacks for i in members}
-    groups = [*stacks, *_groups(graph.inputs, [i for i in candidates if i not in rows])]
+    groups = [*stacks, *_groups(graph.inputs, [i for i in candidates if i not in rows], limit)]
     packed = {i for members in groups for i in members}
     single = [i for i in range(len(graph.inputs)) if i not in packed]
     env: dict[Value, Value] = {}

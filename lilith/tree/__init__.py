@@ -12,7 +12,8 @@ from lilith.tree.classes import (
     shallow_copy,
     slots,
 )
-from lilith.tree.leaves import Same, check_leaf, convert_foreign, is_dynamic, is_jax_array, static_key
+from lilith.tree.holders import Holder, holders, put, spread, unchangeable
+from lilith.tree.leaves import Same, check_leaf, convert_foreign, is_array, is_dynamic, is_jax_array, static_key, ties
 from lilith.tree.structure import (
     class_state,
     flatten,
@@ -28,12 +29,15 @@ from lilith.tree.structure import (
 __all__ = [
     "BUILT_IN",
     "OPENED",
+    "Holder",
     "Same",
     "attributes",
     "check_leaf",
     "class_state",
     "convert_foreign",
     "flatten",
+    "holders",
+    "is_array",
     "is_dynamic",
     "is_jax_array",
     "is_leaf_class",
@@ -43,12 +47,16 @@ __all__ = [
     "is_opened",
     "is_structure_class",
     "paths",
+    "put",
     "put_together",
     "root_module",
     "set_attribute",
     "shallow_copy",
     "slots",
+    "spread",
     "static_key",
     "take_apart",
+    "ties",
+    "unchangeable",
     "unflatten",
 ]

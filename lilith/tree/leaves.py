@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import enum
+from collections.abc import Sequence
 from typing import Any
 
 import numpy as np
@@ -49,6 +50,26 @@ def is_dynamic(leaf: Any) -> bool:
             hint="use a bool, integer, float16/32/64, bfloat16 or complex64/128 array, e.g. x.astype(np.float64)",
         )
     return True
+
+
+def is_array(leaf: Any) -> bool:
+    """Whether a leaf is an array, so that finding the same object in two places means one array in two places."""
+    cls = type(leaf)
+    return cls is np.ndarray or cls is Tracer or is_jax_array(cls) or isinstance(leaf, (np.ndarray, Tracer))
+
+
+def ties(leaves: Sequence[Any]) -> tuple[int, ...]:
+    """For each leaf the index of the first one that is the same array; () where no array is there twice.
+
+    >>> w = np.ones(2)
+    >>> ties([w, 1.0, w]), ties([w, 1.0, w.copy()])
+    ((0, 1, 0), ())
+    """
+    if len(set(map(id, leaves))) == len(leaves):
+        return ()
+    first: dict[int, int] = {}
+    found = tuple([first.setdefault(id(leaf), i) if is_array(leaf) else i for i, leaf in enumerate(leaves)])
+    return found if any([i != j for i, j in enumerate(found)]) else ()
 
 
 class Same:

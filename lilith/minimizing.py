@@ -1,0 +1,241 @@
+"""minimize: value and gradient of a function of any structure, handed to scipy.optimize."""
+
+from __future__ import annotations
+
+from collections.abc import Callable
+from typing import Any, NamedTuple
+
+import numpy as np
+import scipy.optimize
+
+from lilith import tree
+from lilith.api import jit, value_and_grad
+from lilith.signature import describe
+from lilith.source import ArgumentError, DtypeError
+from lilith.transforms import hvp
+from lowering.carrier import to_device
+from lowering.runtime import JAX, PYTHON, SCALAR
+
+_HESSIAN = frozenset({"newton-cg", "trust-ncg", "trust-krylov", "trust-constr"})
+"""Methods that take the product of the Hessian with a vector."""
+
+_NO_GRADIENT = frozenset({"nelder-mead", "powell", "cobyla", "cobyqa"})
+
+
+class Minimum(NamedTuple):
+    """What `minimize` found.
+
+    Attributes:
+        params: the parameters there, of the structure they were given in.
+        value: the function's value there.
+        success: whether the method says that it has converged.
+        message: what it says.
+        steps: how many iterations it took.
+        result: all that SciPy returns (`scipy.optimize.OptimizeResult`); its vectors hold the parameters one after the
+            other, in the order of `g.paths()`.
+    """
+
+    params: Any
+    value: float
+    success: bool
+    message: str
+    steps: int
+    result: scipy.optimize.OptimizeResult
+
+
+class _Flat:
+    """A structure's floating leaves as one float64 vector."""
+
+    def __init__(self, params: Any):
+        self.leaves, self.structure = tree.flatten(params)
+        self.paths = tree.paths(self.structure, "params")
+        self.places: list[tuple[int, slice, Any, str]] = []
+        first: dict[int, slice] = {}  # an array in several places is one array
+        self.size = 0
+        for i, (leaf, path) in enumerate(zip(self.leaves, self.paths, strict=True)):
+            tree.check_leaf(leaf, path)
+            kind, type = describe(leaf)
+            if type is None or type.dtype.kind in "biu":
+                continue
+            if type.dtype.kind == "c":
+                raise DtypeError(
+                    f"minimize: {path} is complex ({type})", hint="pass its real and imaginary parts as two arrays"
+                )
+            where = first.get(id(leaf)) if kind not in (PYTHON, SCALAR) else None
+            if where is None:
+                where = first[id(leaf)] = slice(self.size, self.size + type.size)
+                self.size += type.size
+            self.places.append((i, where, type, kind))
+        if self.size == 0:
+            raise ArgumentError("minimize: the parameters hold no floating-point number", hint="floats, not ints")
+
+    def pack(self, x: Any) -> np.ndarray:
+        """The vector of a structure like this one; 0 where it has None."""
+        leaves, structure = tree.flatten(x)
+        if structure != self.structure:
+            raise ArgumentError("minimize: a structure unlike that of params", hint="one leaf for each of params")
+        vector = np.zeros(self.size)
+        for i, where, _, _ in self.places:
+            if leaves[i] is not None:
+                vector[where] = np.ravel(np.asarray(leaves[i], np.float64))
+        return vector
+
+    def direction(self, vector: np.ndarray) -> Any:
+        """The structure of a direction: None for what is no parameter."""
+        leaves, structure = tree.flatten(self.unpack(vector))
+        moved = {i for i, _, _, _ in self.places}
+        return tree.unflatten(structure, [leaf if i in moved else None for i, leaf in enumerate(leaves)])
+
+    def spread(self, x: Any, params: Any, default: float) -> np.ndarray:
+        """The vector of numbers given for all parameters, for parts of the structure, or one by one."""
+        vector = np.full(self.size, default)
+        leaves = tree.spread(x, params)
+        if leaves is None:
+            raise ArgumentError(
+                "minimize: bounds of another structure than params", hint="a number, None, or one of these per part"
+            )
+        for i, where, type, _ in self.places:
+            if leaves[i] is not None:
+                try:
+                    vector[where] = np.ravel(np.broadcast_to(np.asarray(leaves[i], np.float64), type.shape))
+                except ValueError as error:
+                    raise ArgumentError(f"minimize: the bound of {self.paths[i]}: {error}", hint="its shape") from error
+        return vector
+
+    def unpack(self, vector: np.ndarray) -> Any:
+        """The structure of a vector: leaves of their own dtypes and kinds; the others are as they were given."""
+        leaves = list(self.leaves)
+        made: dict[int, Any] = {}
+        for i, where, type, kind in self.places:
+            if where.start not in made or type.size == 0:
+                made[where.start] = _as_leaf(vector[where], self.leaves[i], type, kind)
+            leaves[i] = made[where.start]
+        return tree.unflatten(self.structure, leaves)
+
+
+def _as_leaf(numbers: np.ndarray, leaf: Any, type: Any, kind: str) -> Any:
+    if kind == PYTHON:
+        return float(numbers[0])
+    array = numbers.astype(type.dtype).reshape(type.shape)
+    if kind == SCALAR:
+        return array[()]
+    return to_device(array, leaf.sharding) if kind == JAX else array
+
+
+def minimize(
+    f: Callable[..., Any],
+    params: Any,
+    *args: Any,
+    method: str = "L-BFGS-B",
+    bounds: Any = None,
+    callback: Callable[[Any, float], Any] | None = None,
+    tol: float | None = None,
+    **options: Any,
+) -> Minimum:
+    """Minimise `f(params, *args)` over the floating-point numbers in params, by a method of scipy.optimize.minimize.
+
+    The method is given f's value and its gradient, in float64; `newton-cg`, `trust-ncg`, `trust-krylov` and
+    `trust-constr` are also given the product of the Hessian with a vector.
+
+    Arguments:
+        f: a scalar function.
+        params: where to begin: any structure. It is not changed.
+        args: passed on to f as they are.
+        method: the name of a method of scipy.optimize.minimize.
+        bounds: `(low, high)` for all numbers, or two structures like params (None, or a number, for a whole part of
+            it); None stands for no bound.
+        callback: called after every step with the parameters and the value there; StopIteration stops the method.
+        tol: how near is near enough, in the method's own terms.
+        options: the method's options, e.g. `maxiter=100`.
+
+    Returns:
+        a `Minimum`: `params`, `value`, `success`, `message`, `steps`, `result`.
+
+    Raises:
+        ArgumentError: params hold no floating-point number, or the bounds are not of their structure.
+        ShapeError: f is not scalar.
+
+    >>> import numpy as np, lilith
+    >>> def rosenbrock(p):
+    ...     return (1 - p["x"]) ** 2 + 100 * (p["y"] - p["x"] ** 2) ** 2
+    >>> found = lilith.minimize(rosenbrock, {"x": -1.0, "y": 2.0})
+    >>> found.success, round(found.params["x"], 4), round(found.params["y"], 4)
+    (True, 1.0, 1.0)
+    """
+    name = method.lower() if isinstance(method, str) else ""
+    flat = _Flat(params)
+    last: dict[bytes, float] = {}
+    differentiated, plain = value_and_grad(f, wrt=0), jit(f)
+
+    def value_and_slope(vector: np.ndarray) -> tuple[float, np.ndarray]:
+        value, g = differentiated(flat.unpack(vector), *args)
+        return _kept(last, vector, value), flat.pack(g[0])
+
+    def value_alone(vector: np.ndarray) -> float:
+        return _kept(last, vector, plain(flat.unpack(vector), *args))
+
+    derivatives = name not in _NO_GRADIENT
+    result = scipy.optimize.minimize(
+        value_and_slope if derivatives else value_alone,
+        flat.pack(params),
+        jac=derivatives,
+        hessp=_hessian_product(f, flat, args) if name in _HESSIAN else None,
+        method=method,
+        bounds=_bounds(flat, params, bounds),
+        callback=None if callback is None else _reporter(callback, flat, last, value_alone),
+        tol=tol,
+        options=options,
+    )
+    return Minimum(
+        flat.unpack(np.asarray(result.x)),
+        float(result.fun),
+        bool(result.success),
+        str(result.message),
+        int(result.get("nit", 0)),
+        result,
+    )
+
+
+def _kept(last: dict[bytes, float], vector: np.ndarray, value: Any) -> float:
+    """The value as a float, remembered for the callback as that of the last point."""
+    last.clear()
+    last[vector.tobytes()] = number = float(value)
+    return number
+
+
+def _hessian_product(f: Callable[..., Any], flat: _Flat, args: tuple) -> Callable[..., np.ndarray]:
+    fixed = (None,) * len(args)
+
+    def product(vector: np.ndarray, direction: np.ndarray) -> np.ndarray:
+        h = hvp(f, (flat.unpack(vector), *args), (flat.direction(direction), *fixed))
+        return flat.pack(h[0])
+
+    return product
+
+
+def _reporter(
+    callback: Callable[[Any, float], Any],
+    flat: _Flat,
+    last: dict[bytes, float],
+    value_alone: Callable[[np.ndarray], float],
+) -> Callable[..., None]:
+    """SciPy's callback; the value is there already unless the method has been elsewhere since."""
+
+    def report(x: np.ndarray, *more: Any) -> None:
+        vector = np.asarray(x)
+        value = last.get(vector.tobytes())
+        callback(flat.unpack(vector), value_alone(vector) if value is None else value)
+
+    return report
+
+
+def _bounds(flat: _Flat, params: Any, bounds: Any) -> Any:
+    """SciPy's bounds from a pair of numbers or of structures."""
+    if bounds is None:
+        return None
+    if not isinstance(bounds, (tuple, list)) or len(bounds) != 2:
+        raise ArgumentError(f"minimize: bounds={bounds!r}", hint="bounds=(low, high), two numbers or two structures")
+    low, high = [flat.spread(b, params, default) for b, default in zip(bounds, (-np.inf, np.inf), strict=True)]
+    if np.any(low > high):
+        raise ArgumentError("minimize: a lower bound above the upper one", hint="bounds=(low, high)")
+    return scipy.optimize.Bounds(low, high)
