@@ -19,11 +19,13 @@ from lilith.signature import describe
 from lilith.source import LilithWarning
 from lilith.transform.batch import batch_at
 from lilith.transform.pack import PACK_BYTES, TANGENT_BYTES, join_last, pack_inputs, pack_outputs
-from lowering.carrier import Loaded, Module, block_until_ready, to_device, x64_is_on
+from lowering.carrier import Loaded, Module, block_until_ready, keep_compiled, to_device, x64_is_on
 from lowering.emit import emit
 from lowering.runtime import JAX
 
 _warned: set[str] = set()
+config.when_cache_dir_changes.append(keep_compiled)
+keep_compiled(config.cache_dir)
 
 
 def module_of(graph: Graph) -> Module:

@@ -10,6 +10,7 @@ from __future__ import annotations
 import contextlib
 import dataclasses
 import functools
+import hashlib
 import inspect
 import itertools
 import keyword
@@ -23,6 +24,8 @@ from typing import Any
 import jax
 import jaxlib
 import numpy as np
+from jax._src import cache_key as _cache_key
+from jax._src import compiler as _compiler
 from jax._src import config as _config
 from jax._src.array import ArrayImpl as _ArrayImpl
 from jax._src.callback import emit_python_callback
@@ -40,6 +43,7 @@ from jaxlib.mlir.dialects import stablehlo as _stablehlo
 from lilith.ir.type import DTYPES, TensorType
 from lilith.ops.control import CALLBACKS, Callback, called
 from lowering.emit import PLATFORMS, element_type
+from lowering.persistent import folder, processor
 
 _xla_mlir = _jax.mlir
 Array = jax.Array
@@ -123,6 +127,7 @@ def _platform(ctx: Any) -> str:
     return platforms[0]
 
 
+_CALLBACK_TARGETS = ("@lilith_print", "@lilith_callback")  # their addresses are of this process only
 _LAPACK = "lapack_"  # what the names of LAPACK's routines in a module begin with
 
 
@@ -146,6 +151,8 @@ def _lower(ctx: Any, *args: Any, token: int) -> Any:
     main = next(op for op in operations if op.sym_name.value == "main")
     results = list(main.type.results)
     _emit_callbacks(ctx, parsed, module)
+    if folder.path is not None and not any([call in text for call in _CALLBACK_TARGETS]):
+        _keeping.module = ctx.module_context.module
     name = _mlir.merge_mlir_modules(
         ctx.module_context.module, module.name, parsed, dst_symtab=ctx.module_context.symbol_table
     )
@@ -274,6 +281,47 @@ def _signature(names: Sequence[str]) -> inspect.Signature:
             plain = f"arg{i}_{plain}"
         parameters[plain] = inspect.Parameter(plain, inspect.Parameter.POSITIONAL_ONLY)
     return inspect.Signature(list(parameters.values()))
+
+
+_keeping = threading.local()
+"""`module`: the program of ours that this thread has lowered last, to be compiled next."""
+
+_compile: Callable[..., Any] = _compiler.backend_compile_and_load
+
+
+def _compile_or_read(backend: Any, module: Any, devices: Any, options: Any, callbacks: Sequence[Any]) -> Any:
+    """XLA's compiler as JAX calls it, where the program is one of ours with the folder's entry in its place.
+
+    JAX's own cache and its settings have nothing to do with it: it is asked before, and is told of what comes out.
+    """
+    ours, _keeping.module = getattr(_keeping, "module", None), None
+    if folder.path is None or ours is None or callbacks or module.operation != ours.operation:
+        return _compile(backend, module, devices, options, callbacks)
+    key = _cache_key.get(module, np.array(list(devices), dtype=object), options, backend)
+    key = hashlib.sha256(f"{key} {processor()} {sorted(versions().items())}".encode()).hexdigest()
+    data = folder.read(key)
+    if data is not None:
+        try:
+            found = backend.deserialize_executable(data, devices, options)
+        except Exception as error:  # whatever XLA says of code that it cannot use
+            folder.warn(f"XLA cannot use the entry {key}: {error}")
+        else:
+            folder.hits += 1
+            return found
+    made = _compile(backend, module, devices, options, callbacks)
+    folder.misses += 1
+    try:
+        folder.write(key, made.serialize())
+    except _jax.JaxRuntimeError as error:  # a program, or a platform, whose code cannot be written down
+        folder.warn(f"{module.operation.attributes['sym_name']} is not kept: {error}")
+    return made
+
+
+def keep_compiled(path: str | None) -> None:
+    """Read compiled programs from a folder and write them there; None: do not."""
+    folder.path = path
+    if path is not None:
+        _compiler.backend_compile_and_load = _compile_or_read
 
 
 def lower_ahead(module: Module, types: Sequence[TensorType], platform: str | None = None) -> Any:
