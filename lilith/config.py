@@ -17,7 +17,7 @@ class Config:
             `LILITH_DUMP=folder`). None: nothing is written.
         cache_size: how many compiled programs are kept in memory.
         cache_dir: a folder where compiled programs are kept for later processes (also by the environment variable
-            `LILITH_CACHE_DIR=folder`), up to 2 GiB of them. It holds machine code: only people you trust may write there.
+            `LILITH_CACHE_DIR=folder`), at most 2 GiB. It holds machine code: only people you trust may write there.
         roll: make one loop of what a Python loop records again and again, where that pays. Part of the key under which
             programs are kept.
     """

@@ -47,6 +47,9 @@ from lowering.persistent import folder, processor
 
 _xla_mlir = _jax.mlir
 Array = jax.Array
+Device = jax.Device
+Sharding = jax.sharding.Sharding
+default_device = jax.default_device
 ArrayImpl = _ArrayImpl
 JaxTracer = jax.core.Tracer
 block_until_ready = jax.block_until_ready
@@ -324,16 +327,21 @@ def keep_compiled(path: str | None) -> None:
         _compiler.backend_compile_and_load = _compile_or_read
 
 
-def lower_ahead(module: Module, types: Sequence[TensorType], platform: str | None = None) -> Any:
+def lower_ahead(
+    module: Module, types: Sequence[TensorType], platform: str | None = None, placements: Sequence[Any] = ()
+) -> Any:
     """JAX's Lowered object of a module for arguments of these types; its `compile()` gives the Compiled one.
 
     Arguments:
         platform: one of `available_platforms()`; None for the default device's.
+        placements: how each argument is sharded, None for those that are not.
     """
     loaded = Loaded(module)
     device = contextlib.nullcontext() if platform is None else jax.default_device(jax.devices(platform)[0])
+    shardings = placements or [None] * len(types)
     with _x64(), device:
-        return loaded.jitted.lower(*[jax.ShapeDtypeStruct(t.shape, t.dtype) for t in types])
+        shapes = [jax.ShapeDtypeStruct(t.shape, t.dtype, sharding=s) for t, s in zip(types, shardings, strict=True)]
+        return loaded.jitted.lower(*shapes)
 
 
 def compile_ahead(lowered: Any, options: dict[str, Any] | None = None) -> Any:
@@ -446,6 +454,26 @@ def available_platforms() -> tuple[str, ...]:
     return tuple(dict.fromkeys(found))
 
 
+def devices_of(platform: str) -> list[Any]:
+    """The devices of one of `available_platforms()`."""
+    return jax.devices(platform)
+
+
+def devices_holding(x: Any) -> frozenset[Any]:
+    """The devices that an argument lies on; none for NumPy's, and for arrays of JAX that go where others are."""
+    return frozenset(x.devices()) if isinstance(x, _ArrayImpl) and x.committed else frozenset()
+
+
+def sharding_of(x: Any) -> Any:
+    """How an argument is spread over several devices; None for one that is not."""
+    return x.sharding if isinstance(x, _ArrayImpl) and len(x.sharding.device_set) > 1 else None
+
+
+def is_about_devices(error: ValueError) -> bool:
+    """Whether JAX refuses arguments because they lie on different devices."""
+    return "incompatible devices" in str(error)
+
+
 def _canonical(backend: str) -> str:
     """`gpu` is what JAX calls both of its kinds of GPU."""
     if backend != "gpu":
@@ -458,7 +486,7 @@ def versions() -> dict[str, str]:
     return {"jax": jax.__version__, "jaxlib": jaxlib.__version__, "stablehlo": _stablehlo.get_current_version()}
 
 
-def to_device(array: np.ndarray, placement: Any = None) -> Any:
+def to_device(array: Any, placement: Any = None) -> Any:
     """A jax.Array of exactly this dtype on a device, or with a sharding; on the default device for None."""
     with _x64():
         return jax.device_put(array, placement)
