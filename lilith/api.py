@@ -21,12 +21,12 @@ from lilith.ir.type import TensorType, is_supported, parse_type
 from lilith.ops import control
 from lilith.program import UserCalling, signature_of
 from lilith.result import GradResult
-from lilith.signature import take_apart
+from lilith.signature import STATIC, take_apart
 from lilith.source import ArgumentError, DtypeError, TraceError
 from lilith.straight import MISS
 from lilith.trace import current_trace, is_tracing
 from lilith.tracer import Tracer
-from lowering.carrier import JaxTracer
+from lowering.carrier import JaxTracer, sharding_of
 from lowering.stages import Lowered
 
 _GRAD = Spec(gradient=True)
@@ -282,7 +282,10 @@ def _lowered(
     # captured arrays as they are now: the user may change them before the program is compiled, called or exported
     captured = [np.array(x) if isinstance(x, np.ndarray) else x for x in captures.leaves]
     constants = [*captured, *derivation.hoisted]
-    return Lowered(derivation.graph, platform, UserCalling(signature, constants, derivation.assemble))
+    dynamic = [leaf.value for leaf in arguments.leaves if leaf.kind != STATIC]
+    placements = [sharding_of(x) for x in [*dynamic, *constants]]
+    calling = UserCalling(signature, constants, derivation.assemble)
+    return Lowered(derivation.graph, platform, calling, placements)
 
 
 def stop_gradient(x: Any) -> Any:

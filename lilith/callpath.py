@@ -16,9 +16,10 @@ import numpy as np
 from lilith.asked import LEAF
 from lilith.derive import Derivation, unshared
 from lilith.result import GradResult
+from lilith.source import DeviceError
 from lilith.straight import TooRich, Writer
 from lilith.trace import Traced
-from lowering.carrier import ArrayImpl, set_x64, swap_x64
+from lowering.carrier import ArrayImpl, devices_holding, is_about_devices, set_x64, swap_x64
 from lowering.runtime import JAX, PYTHON, SCALAR
 
 
@@ -59,6 +60,20 @@ Named = tuple[str, Any]
 """A variable of the source, and an example of its values."""
 
 
+def _explained(error: ValueError, paths: Sequence[str], leaves: Sequence[Any]) -> Exception:
+    """Our error where JAX has refused arguments on different devices; any other as it is."""
+    if not is_about_devices(error):
+        return error
+    places = [(path, devices_holding(x)) for path, x in zip(paths, leaves, strict=False)]
+    first = next((path, found) for path, found in places if found)
+    other = next(((path, found) for path, found in places if found and found != first[1]), first)
+    named = [f"{path} is on {', '.join(sorted(map(str, found)))}" for path, found in (first, other)]
+    return DeviceError(
+        f"arguments on different devices: {' and '.join(named)}",
+        hint="lilith.to_device(x, device) moves arrays; NumPy arrays go where the others are",
+    )
+
+
 class _Call:
     """The source of a function that calls one program and makes the user's result."""
 
@@ -88,6 +103,9 @@ class _Call:
         w.line("previous = swap_x64(True)")
         w.line("try:")
         w.line(f"    outputs = {w.name(layout.jitted)}({inputs})")
+        found = f"[{', '.join([x for x, _ in leaves])}]"
+        w.line("except ValueError as error:")
+        w.line(f"    raise {w.name(_explained)}(error, {w.name(self.derivation.graph.input_names)}, {found})")
         w.line("finally:")
         w.line("    set_x64(previous)")
         if layout.wait is not None:

@@ -19,11 +19,13 @@ from lilith.signature import describe
 from lilith.source import LilithWarning
 from lilith.transform.batch import batch_at
 from lilith.transform.pack import PACK_BYTES, TANGENT_BYTES, join_last, pack_inputs, pack_outputs
-from lowering.carrier import Loaded, Module, block_until_ready, to_device, x64_is_on
+from lowering.carrier import Loaded, Module, block_until_ready, keep_compiled, sharding_of, to_device, x64_is_on
 from lowering.emit import emit
 from lowering.runtime import JAX
 
 _warned: set[str] = set()
+config.when_cache_dir_changes.append(keep_compiled)
+keep_compiled(config.cache_dir)
 
 
 def module_of(graph: Graph) -> Module:
@@ -74,7 +76,10 @@ class Executable:
         graph, places = pack_outputs(graph, [i for i, kind in enumerate(kinds[:count]) if kind != JAX])
         graph, groups = pack_inputs(graph, on_host, TANGENT_BYTES if cotangent else PACK_BYTES)
         if config.dump:
-            write_stages(config.dump, derivation, graph)
+            grouped = {i for group in groups for i in group}
+            values = [*leaves, *derivation.hoisted, *cotangent]
+            single = [sharding_of(x) for i, x in enumerate(values) if i not in grouped]
+            write_stages(config.dump, derivation, graph, [*[None] * len(groups), *single])
         # an array that the caller may change right after the call must have been read by then
         hasty = JAX in kinds and on_host
         self.layout = Layout(

@@ -122,6 +122,10 @@ class GradientError(LilithError, TypeError):
     """A gradient that does not exist or was not asked for."""
 
 
+class DeviceError(LilithError, RuntimeError):
+    """A device that is not there, or arguments on several."""
+
+
 class RandomnessError(LilithError, RuntimeError):
     """A trace that drew random numbers: they would be frozen into the compiled program."""
 

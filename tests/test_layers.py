@@ -22,7 +22,7 @@ LEVELS = [
     {"lilith.nn"},
     {"lowering"},
     {"lilith.signature", "lilith.result", "lilith.straight"},
-    {"lilith.updating", "lilith.saving"},
+    {"lilith.updating", "lilith.saving", "lilith.placement"},
     {"lilith.asked"},
     {"lilith.derive"},
     {"lilith.bodies"},
