@@ -15,10 +15,11 @@ import numpy as np
 
 from lilith.asked import LEAF
 from lilith.derive import Derivation, unshared
+from lilith.donating import argument_of, refuse_deleted, refuse_shared
 from lilith.result import GradResult
 from lilith.straight import TooRich, Writer
 from lilith.trace import Traced
-from lowering.carrier import ArrayImpl, set_x64, swap_x64
+from lowering.carrier import Array, ArrayImpl, set_x64, swap_x64
 from lowering.runtime import JAX, PYTHON, SCALAR
 
 
@@ -40,6 +41,8 @@ class Layout(NamedTuple):
             it is the whole output) (`transform.pack.pack_outputs`).
         wait: called with the outputs where NumPy inputs must have been read before the caller goes on; or None.
         guards: which of the program's outputs holds the outcomes of its guards, an i64[n]; None if it has none.
+        check: gives these outcomes alone, before a program is called that uses up arguments; or None.
+        donated, dropped: which leaves are given up, and those of them that no result has taken the place of.
         path: the outcomes under which its results count.
         served: a counter of its runs that were right, in a list.
     """
@@ -51,6 +54,9 @@ class Layout(NamedTuple):
     places: Sequence[tuple[int, int | None]]
     wait: Callable[[Any], Any] | None
     guards: int | None
+    check: Callable[..., list[Any]] | None
+    donated: Sequence[int]
+    dropped: Sequence[int]
     path: np.ndarray
     served: list[int]
 
@@ -84,19 +90,62 @@ class _Call:
         """
         w, layout = self.writer, self.layout
         constants = [(w.name(constant), constant) for constant in layout.constants]
-        inputs = ", ".join(self._inputs([*leaves, *constants, *given]))
-        w.line("previous = swap_x64(True)")
-        w.line("try:")
-        w.line(f"    outputs = {w.name(layout.jitted)}({inputs})")
-        w.line("finally:")
-        w.line("    set_x64(previous)")
+        inputs = self._inputs([*leaves, *constants, *given])
+        if layout.donated:
+            self._refuse_shared(leaves)
+        if layout.check is not None:
+            names = w.fresh("i", len(inputs))
+            for name, expression in zip(names, inputs, strict=True):
+                w.line(f"{name} = {expression}")
+            inputs = names
+            self._invoke("found", layout.check, inputs, leaves)
+            self._decide("found[0]", diverged)
+        self._invoke("outputs", layout.jitted, inputs, leaves)
         if layout.wait is not None:
             w.line(f"{w.name(layout.wait)}(outputs)")
         if layout.guards is not None:
-            w.line(f"found = asarray(outputs[{layout.guards}])")
-            w.line(f"if found.tobytes() != {w.name(layout.path.tobytes())}: {diverged}")
-            w.line(f"{w.name(layout.served)}[0] += 1")
+            self._decide(f"outputs[{layout.guards}]", diverged)
+        for i in layout.dropped:
+            w.line(f"{leaves[i][0]}.delete()")
         w.line(f"return {self._result(self._outputs())}")
+
+    def _invoke(self, target: str, program: Any, inputs: Sequence[str], leaves: Sequence[Named]) -> None:
+        """Call a compiled program; an array that is gone is named in the error."""
+        w = self.writer
+        w.line("previous = swap_x64(True)")
+        w.line("try:")
+        w.line(f"    {target} = {w.name(program)}({', '.join(inputs)})")
+        on_device = [(name, path) for (name, x), path in zip(leaves, self._paths(), strict=False) if _on_device(x)]
+        if on_device:
+            names, paths = "".join([f"{name}, " for name, _ in on_device]), w.name([path for _, path in on_device])
+            w.line("except (RuntimeError, ValueError):")
+            w.line(f"    {w.name(refuse_deleted)}({w.name(self.derivation.graph.name)}, {paths}, ({names}))")
+            w.line("    raise")
+        w.line("finally:")
+        w.line("    set_x64(previous)")
+
+    def _paths(self) -> Sequence[str]:
+        return self.derivation.graph.input_names
+
+    def _decide(self, outcomes: str, diverged: str) -> None:
+        w, layout = self.writer, self.layout
+        w.line(f"found = asarray({outcomes})")
+        w.line(f"if found.tobytes() != {w.name(layout.path.tobytes())}: {diverged}")
+        w.line(f"{w.name(layout.served)}[0] += 1")
+
+    def _refuse_shared(self, leaves: Sequence[Named]) -> None:
+        """An array cannot be given up by one argument and used by another."""
+        w = self.writer
+        names = [name for name, x in leaves if _on_device(x)]
+        # the example itself may have such an array: the function is called right after this was written
+        count = len(
+            {(argument_of(p), id(x)) for p, (_, x) in zip(self._paths(), leaves, strict=False) if _on_device(x)}
+        )
+        every = "".join([f"{name}, " for name, _ in leaves])
+        w.line(f"if len({{*map(id, ({', '.join(names)},))}}) != {count}:")
+        w.line(
+            f"    {w.name(refuse_shared)}({w.name(self.derivation.graph)}, {w.name(self.layout.donated)}, ({every}))"
+        )
 
     def _inputs(self, named: Sequence[Named]) -> list[str]:
         """The program's inputs as expressions: small leaves joined, swapped bytes put in order."""
@@ -164,6 +213,10 @@ class _Call:
 
     def function(self, name: str, parameters: str) -> Callable[..., Any]:
         return self.writer.function(name, parameters, self.derivation.graph.name)
+
+
+def _on_device(x: Any) -> bool:
+    return isinstance(x, Array)
 
 
 def general_path(

@@ -240,6 +240,10 @@ def bind(module: Module, args: Sequence[Any]) -> list[Any]:
 class Loaded:
     """A compiled program on its device.
 
+    Arguments:
+        module: the program.
+        donate: which of its arguments are given up: results may be put in their place.
+
     Attributes:
         call: takes arrays (NumPy or jax.Array, of exactly the program's types), gives a list of jax.Arrays. It compiles
             at the first call; float64 is exact whatever JAX's global flag says.
@@ -250,13 +254,13 @@ class Loaded:
     call: Callable[..., list[Any]]
     jitted: Any
 
-    def __init__(self, module: Module):
+    def __init__(self, module: Module, donate: Sequence[int] = ()):
         def program(*args: Any) -> Any:
             return _primitive.bind(*args, token=module.token)
 
         program.__name__ = program.__qualname__ = module.name
         program.__signature__ = _signature(module.parameters)  # type: ignore[attr-defined]
-        self.jitted = jitted = jax.jit(program, keep_unused=True)
+        self.jitted = jitted = jax.jit(program, keep_unused=True, donate_argnums=tuple(donate))
 
         def call(*args: Any) -> list[Any]:
             with _x64():
@@ -276,13 +280,16 @@ def _signature(names: Sequence[str]) -> inspect.Signature:
     return inspect.Signature(list(parameters.values()))
 
 
-def lower_ahead(module: Module, types: Sequence[TensorType], platform: str | None = None) -> Any:
+def lower_ahead(
+    module: Module, types: Sequence[TensorType], platform: str | None = None, donate: Sequence[int] = ()
+) -> Any:
     """JAX's Lowered object of a module for arguments of these types; its `compile()` gives the Compiled one.
 
     Arguments:
+        donate: which of the arguments are given up.
         platform: one of `available_platforms()`; None for the default device's.
     """
-    loaded = Loaded(module)
+    loaded = Loaded(module, donate)
     device = contextlib.nullcontext() if platform is None else jax.default_device(jax.devices(platform)[0])
     with _x64(), device:
         return loaded.jitted.lower(*[jax.ShapeDtypeStruct(t.shape, t.dtype) for t in types])

@@ -49,16 +49,24 @@ class Lowered:
         graph: any Graph; its inputs become the parameters of `main`.
         platform: what it is written for, one of `cpu`, `cuda`, `rocm`, `tpu`; None for the default device's.
         calling: how it is called once it is compiled.
+        donated: the inputs that are given up: results may be put in their place.
 
     `lilith.lower` and `lilith.lower_grad` make it; `str()` is the module's text.
     """
 
-    def __init__(self, graph: Graph, platform: str | None = None, calling: Calling | None = None):
+    def __init__(
+        self,
+        graph: Graph,
+        platform: str | None = None,
+        calling: Calling | None = None,
+        donated: Sequence[int] = (),
+    ):
         if platform is not None and platform not in PLATFORMS:
             raise ArgumentError(f"there is no platform {platform!r}", hint=f"one of {', '.join(PLATFORMS)}")
         self.graph = graph
         self.platform = platform or carrier.available_platforms()[0]
         self.calling = calling or Calling()
+        self.donated = tuple(donated)
         self._text = emit(graph, self.platform)
 
     def stablehlo(self, *, generic: bool = False, locations: bool = False) -> str:
@@ -157,7 +165,8 @@ class Compiled:
             tuple(y.type for y in graph.outputs),
             show=show,
         )
-        ahead = carrier.lower_ahead(module, [x.type for x in graph.inputs], self.lowered.platform)
+        types = [x.type for x in graph.inputs]
+        ahead = carrier.lower_ahead(module, types, self.lowered.platform, self.lowered.donated)
         try:
             return carrier.compile_ahead(ahead, options or None)
         except (RuntimeError, TypeError, ValueError) as error:
@@ -209,11 +218,13 @@ class Compiled:
         return cost_of(self.lowered.graph, dict(self._executable.cost_analysis() or {}))
 
     def memory(self) -> dict[str, int]:
-        """Sizes in bytes: of arguments, outputs, temporaries and code."""
+        """Sizes in bytes: of arguments, outputs, outputs that are put in the place of donated arguments, temporaries
+        and code."""
         stats = self._executable.memory_analysis()
         return {
             "arguments": stats.argument_size_in_bytes,
             "outputs": stats.output_size_in_bytes,
+            "reused": stats.alias_size_in_bytes,
             "temporaries": stats.temp_size_in_bytes,
             "code": stats.generated_code_size_in_bytes,
         }
