@@ -42,7 +42,7 @@ class Layout(NamedTuple):
         wait: called with the outputs where NumPy inputs must have been read before the caller goes on; or None.
         guards: which of the program's outputs holds the outcomes of its guards, an i64[n]; None if it has none.
         check: gives these outcomes alone, before a program is called that uses up arguments; or None.
-        donated, dropped: which leaves are given up, and those of them that no result has taken the place of.
+        donated: which leaves are given up.
         path: the outcomes under which its results count.
         served: a counter of its runs that were right, in a list.
     """
@@ -56,7 +56,6 @@ class Layout(NamedTuple):
     guards: int | None
     check: Callable[..., list[Any]] | None
     donated: Sequence[int]
-    dropped: Sequence[int]
     path: np.ndarray
     served: list[int]
 
@@ -92,7 +91,7 @@ class _Call:
         constants = [(w.name(constant), constant) for constant in layout.constants]
         inputs = self._inputs([*leaves, *constants, *given])
         if layout.donated:
-            self._refuse_shared(leaves)
+            self._refuse_lost(leaves)
         if layout.check is not None:
             names = w.fresh("i", len(inputs))
             for name, expression in zip(names, inputs, strict=True):
@@ -105,7 +104,7 @@ class _Call:
             w.line(f"{w.name(layout.wait)}(outputs)")
         if layout.guards is not None:
             self._decide(f"outputs[{layout.guards}]", diverged)
-        for i in layout.dropped:
+        for i in layout.donated:  # also what XLA could not use, or has no result to put in its place
             w.line(f"{leaves[i][0]}.delete()")
         w.line(f"return {self._result(self._outputs())}")
 
@@ -115,17 +114,23 @@ class _Call:
         w.line("previous = swap_x64(True)")
         w.line("try:")
         w.line(f"    {target} = {w.name(program)}({', '.join(inputs)})")
-        on_device = [(name, path) for (name, x), path in zip(leaves, self._paths(), strict=False) if _on_device(x)]
-        if on_device:
-            names, paths = "".join([f"{name}, " for name, _ in on_device]), w.name([path for _, path in on_device])
+        if self._on_device(leaves):
             w.line("except (RuntimeError, ValueError):")
-            w.line(f"    {w.name(refuse_deleted)}({w.name(self.derivation.graph.name)}, {paths}, ({names}))")
+            w.line(f"    {self._refuse_deleted(leaves)}")
             w.line("    raise")
         w.line("finally:")
         w.line("    set_x64(previous)")
 
-    def _paths(self) -> Sequence[str]:
-        return self.derivation.graph.input_names
+    def _on_device(self, leaves: Sequence[Named]) -> list[tuple[str, Named]]:
+        """The leaves that are jax.Arrays, with their field paths."""
+        pairs = zip(self.derivation.graph.input_names, leaves, strict=False)
+        return [(path, leaf) for path, leaf in pairs if isinstance(leaf[1], Array)]
+
+    def _refuse_deleted(self, leaves: Sequence[Named]) -> str:
+        """The call that raises the error for a leaf that is gone."""
+        w, on_device = self.writer, self._on_device(leaves)
+        names, paths = "".join([f"{name}, " for _, (name, _) in on_device]), [path for path, _ in on_device]
+        return f"{w.name(refuse_deleted)}({w.name(self.derivation.graph.name)}, {w.name(paths)}, ({names}))"
 
     def _decide(self, outcomes: str, diverged: str) -> None:
         w, layout = self.writer, self.layout
@@ -133,14 +138,13 @@ class _Call:
         w.line(f"if found.tobytes() != {w.name(layout.path.tobytes())}: {diverged}")
         w.line(f"{w.name(layout.served)}[0] += 1")
 
-    def _refuse_shared(self, leaves: Sequence[Named]) -> None:
-        """An array cannot be given up by one argument and used by another."""
-        w = self.writer
-        names = [name for name, x in leaves if _on_device(x)]
+    def _refuse_lost(self, leaves: Sequence[Named]) -> None:
+        """What is given up must still be there, and no other argument may use it."""
+        w, on_device = self.writer, self._on_device(leaves)
+        names = [name for _, (name, _) in on_device]
+        w.line(f"if {' or '.join([f'{name}.is_deleted()' for name in names])}: {self._refuse_deleted(leaves)}")
         # the example itself may have such an array: the function is called right after this was written
-        count = len(
-            {(argument_of(p), id(x)) for p, (_, x) in zip(self._paths(), leaves, strict=False) if _on_device(x)}
-        )
+        count = len({(argument_of(path), id(x)) for path, (_, x) in on_device})
         every = "".join([f"{name}, " for name, _ in leaves])
         w.line(f"if len({{*map(id, ({', '.join(names)},))}}) != {count}:")
         w.line(
@@ -213,10 +217,6 @@ class _Call:
 
     def function(self, name: str, parameters: str) -> Callable[..., Any]:
         return self.writer.function(name, parameters, self.derivation.graph.name)
-
-
-def _on_device(x: Any) -> bool:
-    return isinstance(x, Array)
 
 
 def general_path(

@@ -93,7 +93,6 @@ class Executable:
             places[count][0] if derivation.guards and check is None else None,
             None if check is None else Loaded(module_of(pack_inputs(check, on_host, limit)[0])).jitted,
             donated,
-            [i for i in donated if i not in taken],
             np.array(self.path, np.int64),
             [0],
         )

@@ -20,7 +20,10 @@ def loss(params, x):
     return np.mean((h @ params["layers"][1]) ** 2)
 
 
-def train_step(params, state, x, rate=np.float32(0.1)):
+RATE = np.float32(0.1)
+
+
+def train_step(params, state, x):
     value, g = lilith.grad(loss, params, x, wrt=0)
     momentum = lilith.tree.unflatten(
         lilith.tree.flatten(params)[1],
@@ -29,7 +32,7 @@ def train_step(params, state, x, rate=np.float32(0.1)):
             for m, d in zip(lilith.tree.flatten(state.momentum)[0], lilith.tree.flatten(g[0])[0], strict=True)
         ],
     )
-    updated = lilith.update(params, momentum, lambda w, m: w - rate * m)
+    updated = lilith.update(params, momentum, lambda w, m: w - RATE * m)
     return updated, State(momentum, state.count + 1), value
 
 
