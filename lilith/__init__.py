@@ -11,6 +11,7 @@ from lilith.files import Program, ProgramFileError, export, load_compiled, load_
 from lilith.ir.graph import Graph
 from lilith.minimizing import Minimum, minimize
 from lilith.result import GradResult
+from lilith.saving import TreeFileError, load_tree, save_tree
 from lilith.source import (
     ArgumentError,
     DtypeError,
@@ -45,6 +46,7 @@ __all__ = [
     "ShapeError",
     "TraceError",
     "Tracer",
+    "TreeFileError",
     "UnsupportedError",
     "associative_scan",
     "checkpoint",
@@ -63,6 +65,7 @@ __all__ = [
     "linalg",
     "load_compiled",
     "load_program",
+    "load_tree",
     "lower",
     "lower_grad",
     "map",
@@ -73,6 +76,7 @@ __all__ = [
     "print",
     "pure_callback",
     "random",
+    "save_tree",
     "scan",
     "spec",
     "special",

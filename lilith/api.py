@@ -115,18 +115,26 @@ def grad(
             check_function(f)
         found = fast_paths.get((id(f.__code__), _GRAD_ID)) if f.__class__ is FunctionType else None
         if found is None or kwargs or config.interpret:
-            return run(f, _GRAD, args, kwargs)
-        result = found.first(f, args)
-        return result if result is not MISS else missed(found, f, _GRAD, args)
+            result = run(f, _GRAD, args, kwargs)
+        else:
+            result = found.first(f, args)
+            if result is MISS:
+                result = missed(found, f, _GRAD, args)
+        result[1]._asking = (f, _GRAD, args, kwargs, None)  # for `why`
+        return result
     check_function(f)
     check_options("grad", f, wrt=wrt is not None, has_aux=bool(has_aux), cotangent=cotangent is not None)
     spec = _spec(f, wrt, has_aux, cotangent is not None)
     found = fast_paths.get((id(f.__code__), id(spec))) if f.__class__ is FunctionType else None
     if found is None or kwargs or config.interpret:
-        return run(f, spec, args, kwargs, cotangent)
-    given = () if cotangent is None else (cotangent,)
-    result = found.first(f, args, *given)
-    return result if result is not MISS else missed(found, f, spec, args, *given)
+        result = run(f, spec, args, kwargs, cotangent)
+    else:
+        given = () if cotangent is None else (cotangent,)
+        result = found.first(f, args, *given)
+        if result is MISS:
+            result = missed(found, f, spec, args, *given)
+    result[1]._asking = (f, spec, args, kwargs, cotangent)
+    return result
 
 
 def value_and_grad(
@@ -145,9 +153,13 @@ def value_and_grad(
     @functools.wraps(f, updated=())
     def gradient(*args: Any, **kwargs: Any) -> tuple[Any, GradResult]:
         if kwargs or config.interpret:
-            return run(f, spec, args, kwargs, cotangent)
-        result = found.first(f, args, *given)
-        return result if result is not MISS else missed(found, f, spec, args, *given)
+            result = run(f, spec, args, kwargs, cotangent)
+        else:
+            result = found.first(f, args, *given)
+            if result is MISS:
+                result = missed(found, f, spec, args, *given)
+        result[1]._asking = (f, spec, args, kwargs, cotangent)
+        return result
 
     return gradient
 

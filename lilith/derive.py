@@ -39,7 +39,7 @@ from lilith.signature import (
     type_of,
 )
 from lilith.source import definition
-from lilith.trace import Recorded, Traced, trace_call, uncovered
+from lilith.trace import Recorded, Traced, collector_paused, trace_call, uncovered
 from lilith.tracer import Tracer
 from lilith.transform.reverse import reverse, structural_zeros
 from lilith.transform.roll import roll
@@ -198,13 +198,17 @@ def record(
 
 
 def rolled(recorded: Recorded) -> Recorded:
-    """What was recorded, with the repeats of its graph as loops. The values that are returned stay the same objects."""
-    graph, fences = recorded.graph, [guard.value for guard in recorded.guards]
-    whole, repeats = roll(graph.with_outputs((*graph.outputs, *fences)), fences)
+    """What was recorded, with the repeats of its graph as loops."""
+    graph, guards = recorded.graph, recorded.guards
+    whole, repeats = roll(graph.with_outputs((*graph.outputs, *[guard.value for guard in guards])), len(guards))
     if not repeats:
         return recorded
-    texts = tuple(map(str, repeats))
-    return recorded._replace(graph=whole.with_outputs(whole.outputs[: len(graph.outputs)]), rolled=texts)
+    outputs, predicates = whole.outputs[: len(graph.outputs)], whole.outputs[len(graph.outputs) :]
+    return recorded._replace(
+        graph=whole.with_outputs(outputs),
+        guards=tuple([guard._replace(value=y) for guard, y in zip(guards, predicates, strict=True)]),
+        rolled=tuple(map(str, repeats)),
+    )
 
 
 def enclosing_decisions() -> Decisions | None:
@@ -284,6 +288,7 @@ MODES: dict[str, Callable[[Asked, Callable[..., Recorded]], Derivation]] = {}
 """The other transforms, by name: `(asked, record) -> Derivation`; `record()` traces the function."""
 
 
+@collector_paused()
 def derive(
     f: Callable[..., Any],
     spec: Spec,
@@ -358,6 +363,7 @@ def _derivation(
     )
 
 
+@collector_paused()
 def raw_graph(f: Callable[..., Any], args: tuple, kwargs: dict[str, Any], captures: Captures) -> Graph:
     """The graph of f itself, as it was recorded."""
     return remove_dead(record(f, take_apart(f, args, kwargs), captures).graph)

@@ -65,11 +65,16 @@ class GradResult:
     >>> dx, dy = g
     """
 
-    __slots__ = ("_entries", "_labels")
+    __slots__ = ("_asking", "_entries", "_labels")
+    _not_held = ("_asking",)
+    _asking: tuple  # the call that it came from, for `why`; set by grad
 
     def __init__(self, entries: Any, labels: Labels):
         self._entries = entries
         self._labels = labels
+
+    def __reduce__(self) -> tuple:
+        return GradResult, (self._entries, self._labels)
 
     def __repr__(self) -> str:
         return f"GradResult({self._labels.count})"
@@ -170,6 +175,43 @@ class GradResult:
             return True
         below = [p for p in self.paths() if p.startswith(path) and p != path and p[len(path)] in ".["]
         return bool(below) and all(p in labels.zeros for p in below)
+
+    def why(self, path: int | str) -> str:
+        """Why a gradient is None, zero or NaN: what cuts the way to it, and on which line of yours.
+
+        The function is traced again with the arguments of the call, which the result of `grad` keeps until it is
+        dropped itself; for what depends on values it runs node by node in NumPy.
+
+        Arguments:
+            path: an argument's position or name, or the field path of one of its arrays, as in `paths()`.
+
+        Raises:
+            GradientError: there is no such gradient, it has many parts, or the result is not grad's own.
+
+        >>> import numpy as np
+        >>> from lilith import grad
+        >>> val, g = grad(lambda x, n: np.sum(x) * n, np.ones(2), 3)
+        >>> print(g.why("n"))
+        n is the int 3: ints are configuration, part of what is compiled. Pass 3.0.
+        """
+        from lilith.why import explain
+
+        found = self[path]
+        if not isinstance(path, str):
+            number = operator.index(path)
+            number += sum(p is not None for p in self._labels.positions) if number < 0 else 0
+            path = self._labels.names[self._labels.positions.index(number)]
+        parts = [p for p in self.paths() if p == path or (p.startswith(path) and p[len(path)] in ".[")]
+        if len(parts) > 1 or parts[:1] != [path]:
+            raise GradientError(f"why: {path!r} has several parts", hint=f"one of them: {', '.join(parts)}")
+        try:
+            asking = self._asking
+        except AttributeError:
+            raise GradientError(
+                "why: this GradResult does not know the call that it came from",
+                hint="ask the result of grad or of a value_and_grad function itself",
+            ) from None
+        return explain(asking, path, found)
 
 
 tree.OPENED.add(GradResult)  # so that a compiled function can take and return one

@@ -16,8 +16,8 @@ from typing import Any, NamedTuple
 
 import numpy as np
 
-from lilith.ir.graph import Value, fill_like
-from lilith.ir.type import kind
+from lilith.ir.graph import Node, Value, current_builder, fill_like
+from lilith.ir.type import TensorType, kind
 from lilith.numpy.core import Shape, array, convert, expand, full
 from lilith.ops import elementwise, indexing, shape
 from lilith.ops.windows import Windows
@@ -154,17 +154,35 @@ def _full_key(x: Value, entries: list[Any]) -> list[Any]:
 
 
 def _leading(x: Value, key: Shape) -> Value:
-    """x[i, j] with Python ints, the quick way."""
+    """x[i, j] with Python ints, the quick way: what such a key gives is worked out once for each type."""
+    found = _LEADING.get((x.type, key))
+    if found is None:
+        if len(_LEADING) >= _KEEP:
+            _LEADING.clear()
+        found = _LEADING[x.type, key] = _leading_plan(x, key)
+    region, part_type, form, type = found
+    builder = current_builder()
+    part, y = Value(part_type), Value(type)
+    builder.nodes.append(Node(indexing.slice, (x,), region, (part,), builder.source))
+    builder.nodes.append(Node(shape.reshape, (part,), form, (y,), builder.source))
+    return y
+
+
+_LEADING: dict[tuple[TensorType, Shape], tuple[dict[str, Any], TensorType, dict[str, Any], TensorType]] = {}
+_KEEP = 8192
+
+
+def _leading_plan(x: Value, key: Shape) -> tuple[dict[str, Any], TensorType, dict[str, Any], TensorType]:
+    """Parameters and type of the slice, parameters and type of the reshape after it."""
     sizes = x.type.shape
     start = [_position(i, axis, x) for axis, i in enumerate(key)]
     rest = sizes[len(key) :]
-    part = indexing.slice(
-        x,
+    region = dict(
         start=(*start, *[0] * len(rest)),
         limit=(*[i + 1 for i in start], *rest),
         stride=(1,) * len(sizes),
     )
-    return shape.reshape(part, shape=rest)
+    return region, x.type.with_shape((1,) * len(key) + rest), dict(shape=rest), x.type.with_shape(rest)
 
 
 def _position(i: int, axis: int, x: Value) -> int:

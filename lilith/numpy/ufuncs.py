@@ -69,9 +69,12 @@ def _static_power(x: Any, exponent: Any, dtype: Any) -> Value | None:
     """x ** n with n known: products for integers, a square root for 1/2; None leaves it to `pow`."""
     if type(exponent) is complex or type(exponent) is bool:
         return None
-    types = [type_of(x), SCALAR_TYPES[type(exponent)]]
-    inputs, _ = resolve(np.power, types, None if dtype is None else dtype_of(dtype))
-    base = adapt(x, inputs[0], type_of(x).shape)
+    if type(x) is Value and dtype is None and kind(x.dtype) in "fc":
+        base = x
+    else:
+        types = [type_of(x), SCALAR_TYPES[type(exponent)]]
+        inputs, _ = resolve(np.power, types, None if dtype is None else dtype_of(dtype))
+        base = adapt(x, inputs[0], type_of(x).shape)
     if exponent == 0.5 and not is_integer(base):
         return elementwise.sqrt(base)
     if type(exponent) is float:

@@ -49,7 +49,7 @@ _CLOSED = frozenset({"torch", "pandas", "tensorflow", "jax", "jaxlib", "lilith",
 _CLOSED_ITSELF = _CLOSED | {"numpy", "scipy", "ml_dtypes", "builtins", "xarray", "polars", "cupy"}
 _HEAP_TYPE = 1 << 9
 OPENED: set[type] = set()
-"""Classes of Lilith's own that are taken apart like the user's."""
+"""Classes of Lilith's own that are taken apart like the user's, without the slots that they name in `_not_held`."""
 
 
 def root_module(cls: type) -> str:
@@ -93,7 +93,10 @@ def slots(cls: type) -> tuple[str, ...]:
         names = []
         for base in cls.__mro__:
             declared = base.__dict__.get("__slots__", ())
+            apart = base.__dict__.get("_not_held", ()) if base in OPENED else ()
             for name in (declared,) if isinstance(declared, str) else declared:
+                if name in apart:
+                    continue
                 if name.startswith("__") and not name.endswith("__"):
                     name = f"_{base.__name__.lstrip('_')}{name}"
                 if isinstance(base.__dict__.get(name), types.MemberDescriptorType):

@@ -15,6 +15,7 @@ from lilith.transform.prune import remove_dead
 from lilith.transform.roll import cost
 from lilith.transform.roll.body import Body
 from lilith.transform.roll.check import translates
+from lilith.transform.roll.common import without_repetition
 from lilith.transform.roll.emit import Emission, body_graph, emitted
 from lilith.transform.roll.joins import with_stacks_joined
 from lilith.transform.roll.lines import loop_source
@@ -50,16 +51,18 @@ class Repeat(NamedTuple):
         return f"{where}{self.copies} repeats of {self.operations} operation{plural} as {what}"
 
 
-def roll(graph: Graph, fences: Collection[Value] = ()) -> tuple[Graph, tuple[Repeat, ...]]:
+def roll(graph: Graph, guards: int = 0) -> tuple[Graph, tuple[Repeat, ...]]:
     """The graph with its repeats rolled, as far as that pays, and what was rolled.
 
     Arguments:
-        fences: values that end a repeat: the predicates of guards.
+        guards: so many of the last outputs are predicates of guards, which end a repeat.
     """
-    if sum([cost.weight(node) for node in graph.nodes]) < cost.BATCH:
+    if sum(map(cost.weight, graph.nodes)) < cost.BATCH:
         return graph, ()
     found: list[Repeat] = []
-    return _rolled(remove_dead(graph), fences, found, False), tuple(found)
+    graph = without_repetition(remove_dead(graph))
+    fences = set(graph.outputs[len(graph.outputs) - guards :])
+    return _rolled(graph, fences, found, False), tuple(found)
 
 
 def _rolled(graph: Graph, fences: Collection[Value], found: list[Repeat], inner: bool) -> Graph:

@@ -153,7 +153,8 @@ class Body:
                 places.append(fill(value=int(starts[0, axis]), shape=(), dtype=INDEX.dtype))
             else:
                 places.append(self._numbers(np.ascontiguousarray(starts[:, axis])))
-        sizes = tuple([end - begin for begin, end in zip(kind.view.start, kind.view.limit, strict=True)])
+        each = zip(kind.view.sizes, kind.view.stride, strict=True)
+        sizes = tuple([(n - 1) * step + 1 for n, step in each])
         window = dynamic_slice(x, *places, sizes=sizes)
         if any(step != 1 for step in kind.view.stride):
             window = slice(window, start=(0,) * x.ndim, limit=sizes, stride=kind.view.stride)

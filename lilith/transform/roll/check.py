@@ -86,9 +86,7 @@ class _Copy:
             return self.described(kind.values[self.copy])
         starts = np.frombuffer(kind.starts, dtype=np.int64).reshape(-1, len(kind.view.base))
         start = tuple(starts[self.copy].tolist())
-        sizes = [end - begin for begin, end in zip(kind.view.start, kind.view.limit, strict=True)]
-        limit = tuple([begin + size for begin, size in zip(start, sizes, strict=True)])
-        return _plain(kind.view._replace(root=kind.root, start=start, limit=limit))
+        return _plain(kind.view._replace(root=kind.root, start=start))
 
     def agrees(self) -> bool:
         """Whether the body is this copy."""
@@ -132,7 +130,6 @@ class _Copy:
         if node.primitive.name == "reshape":
             return view._replace(shape=shape)
         if node.primitive.name == "slice":
-            return sliced(view, params["start"], params["limit"], params["stride"], shape)
+            return sliced(view, params["start"], params["stride"], shape)
         begin = tuple([int(np.frombuffer(self.stands[s][1], self.stands[s][3])[0]) for s in node.operands[1:]])
-        end = tuple([b + n for b, n in zip(begin, shape, strict=True)])
-        return sliced(view, begin, end, (1,) * len(shape), shape)
+        return sliced(view, begin, (1,) * len(shape), shape)

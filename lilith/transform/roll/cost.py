@@ -9,6 +9,7 @@ from __future__ import annotations
 import numpy as np
 
 from lilith.ir.graph import Node
+from lilith.ir.primitive import Primitive
 from lilith.transform.cut import EXPENSIVE, PRODUCTS
 
 ELEMENTWISE, PRODUCT, LARGE, LAYOUT = 1.5, 7.0, 30.0, 0.5
@@ -22,17 +23,27 @@ _LAYOUT = frozenset("broadcast_in_dim reshape transpose slice concatenate conver
 
 def weight(node: Node) -> float:
     """What an operation costs."""
-    name = node.primitive.name
+    found = _weights.get(node.primitive)
+    if found is None:
+        found = _weights[node.primitive] = _weight(node.primitive)
+    return found
+
+
+_weights: dict[Primitive, float] = {}
+
+
+def _weight(primitive: Primitive) -> float:
+    name = primitive.name
     if name in _LAYOUT:
         return LAYOUT
     if name in PRODUCTS:
         return PRODUCT
-    return LARGE if name in EXPENSIVE or node.primitive.graphs else ELEMENTWISE
+    return LARGE if name in EXPENSIVE or primitive.graphs else ELEMENTWISE
 
 
 def weights(nodes: list[Node]) -> np.ndarray:
     """The sums of the weights of the first 0, 1, 2, ... operations."""
-    return np.concatenate([[0.0], np.cumsum([weight(node) for node in nodes])])
+    return np.cumsum([0.0, *map(weight, nodes)])
 
 
 def pays(saved: float, copies: int, operations: int, stacked: int, loop: bool, inner: bool) -> bool:

@@ -62,9 +62,9 @@ def _pieces(sequence: Sequence, node: Node) -> list[_Piece]:
 def _is_row(view: View, axis: int) -> bool:
     """Whether it is `root[i]`, with or without an axis of size 1 where the rows are put together."""
     root = view.root
-    if not root.shape or view.base != root.shape or view.limit[0] - view.start[0] != 1:
+    if not root.shape or view.base != root.shape:
         return False
-    whole = not any(view.start[1:]) and view.limit[1:] == root.shape[1:] and set(view.stride) == {1}
+    whole = view.sizes == (1, *root.shape[1:]) and max(view.stride) == 1
     rest = root.shape[1:]
     return whole and view.shape in (rest, (*rest[:axis], 1, *rest[axis:]))
 

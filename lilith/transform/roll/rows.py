@@ -18,7 +18,7 @@ def stacked_views(root: Value, view: View, starts: np.ndarray) -> Value:
     """`[len(starts), *view.shape]`: regions of the root like `view`, which begin at these places."""
     count = len(starts)
     root = _reshape(root, shape=view.base)
-    sizes = [-(-(end - begin) // step) for begin, end, step in zip(view.start, view.limit, view.stride, strict=True)]
+    sizes = list(view.sizes)
     moving = [axis for axis in range(root.ndim) if (starts[:, axis] != starts[0, axis]).any()]
     begin = [int(starts[0, a]) for a in range(root.ndim)]
     limit = [b + (n - 1) * step + 1 for b, n, step in zip(begin, sizes, view.stride, strict=True)]

@@ -19,25 +19,31 @@ _CONSTANTS = frozenset({"fill", "constant", "iota"})
 
 
 class View(NamedTuple):
-    """A strided region of a root in the shape `base`, in the shape `shape`."""
+    """A strided region of a root in the shape `base`: where it begins and how many elements it has along each axis; in
+    the shape `shape`."""
 
     root: Value
     base: Axes
     start: Axes
-    limit: Axes
+    sizes: Axes
     stride: Axes
     shape: Axes
 
     @property
+    def limit(self) -> Axes:
+        """Where the region ends."""
+        each = zip(self.start, self.sizes, self.stride, strict=True)
+        return tuple([begin + (n - 1) * step + 1 for begin, n, step in each])
+
+    @property
     def form(self) -> tuple:
         """All but the place: views of one form differ only in where they begin."""
-        sizes = tuple([end - begin for begin, end in zip(self.start, self.limit, strict=True)])
-        return self.root.type, self.base, sizes, self.stride, self.shape
+        return self.root.type, self.base, self.sizes, self.stride, self.shape
 
     @property
     def whole(self) -> bool:
         """Whether it is all of the root, in some shape."""
-        return not any(self.start) and self.limit == self.base and all(step == 1 for step in self.stride)
+        return self.sizes == self.base and max(self.stride, default=1) == 1
 
     @property
     def trivial(self) -> bool:
@@ -60,7 +66,6 @@ class Sequence:
         members: the nodes that are neither constants nor views, in order.
         codes: a number per member: equal for the same primitive, parameters and types.
         values, numbers: the values by their numbers, and the other way round.
-        places: who computes a value.
         views: the values that are views.
         constants: the nodes of the values that are constants.
         operands: the numbers of all operands of all members, one after the other; `offsets`: where each member's begin.
@@ -73,59 +78,67 @@ class Sequence:
         self.graph = graph
         self.members: list[Node] = []
         self.values: list[Value] = list(graph.inputs)
-        self.places: dict[Value, Place] = {}
+        self.numbers: dict[Value, int] = {x: i for i, x in enumerate(graph.inputs)}
         self.views: dict[Value, View] = {}
         self.constants: dict[Value, Node] = {}
+        count = len(graph.inputs)
+        self._forms: dict[tuple, int] = {}
+        self._root, self._form = list(range(count)), [-1] * count
+        self._member, self._result = [-1] * count, [-1] * count
         known: dict[tuple, int] = {}
         codes: list[int] = []
         for node in graph.nodes:
             name = node.primitive.name
-            self.values += node.results
             if name in _CONSTANTS:
                 self.constants[node.results[0]] = node
+                self._define(node.results[0], -1, -1)
             elif name not in ("slice", "reshape") or not self._add_view(node):
                 for k, y in enumerate(node.results):
-                    self.places[y] = Place(len(self.members), k)
+                    self._define(y, len(self.members), k)
                 self.members.append(node)
-                alone = node.effect or (bool(fences) and any(y in fences for y in node.results))
+                alone = (fences and any(y in fences for y in node.results)) or node.effect
                 codes.append(known.setdefault((node,) if alone else _code(node), len(known)))
         self.codes = np.array(codes, dtype=np.int64)
-        self.numbers = {x: i for i, x in enumerate(self.values)}
-        self._describe()
+        self.root, self.form = np.array(self._root, dtype=np.int64), np.array(self._form, dtype=np.int64)
+        self.member, self.result = np.array(self._member, dtype=np.int64), np.array(self._result, dtype=np.int64)
+        self.constant = np.zeros(len(self.values), dtype=bool)
+        self.constant[[self.numbers[x] for x in self.constants]] = True
+        numbers = self.numbers
+        self.offsets = np.cumsum([0, *[len(node.operands) for node in self.members]], dtype=np.int64)
+        self.operands = np.array([numbers[x] for node in self.members for x in node.operands], dtype=np.int64)
 
-    def _describe(self) -> None:
-        """Fill the arrays."""
-        numbers, views, places, nowhere = self.numbers, self.views, self.places, Place(-1, -1)
-        forms: dict[tuple, int] = {}
-        root, form, who = [], [], []
-        for i, x in enumerate(self.values):
-            view = views.get(x)
-            form.append(-1 if view is None else forms.setdefault(view.form, len(forms)))
-            root.append(i if view is None else numbers[view.root])
-            who.append(places.get(x if view is None else view.root, nowhere))
-        self.root, self.form = np.array(root, dtype=np.int64), np.array(form, dtype=np.int64)
-        by_value = np.array(who, dtype=np.int64).reshape(-1, 2)
-        self.member, self.result = by_value[:, 0], by_value[:, 1]
-        self.constant = np.array([x in self.constants for x in self.values], dtype=bool)
-        counts = [len(node.operands) for node in self.members]
-        self.offsets = np.concatenate([[0], np.cumsum(counts, dtype=np.int64)])
-        flat = [numbers[x] for node in self.members for x in node.operands]
-        self.operands = np.array(flat, dtype=np.int64)
+    def _define(self, x: Value, member: int, result: int) -> None:
+        """Number a value that is no view."""
+        number = len(self.values)
+        self.numbers[x] = number
+        self.values.append(x)
+        self._root.append(number)
+        self._form.append(-1)
+        self._member.append(member)
+        self._result.append(result)
 
     def _add_view(self, node: Node) -> bool:
         """Describe a slice or reshape by its root; False where it cannot be."""
         (x,), y, params = node.operands, node.results[0], node.params
         if x in self.constants or not y.type.size:
             return False
-        view = self.views.get(x) or view_of(x)
-        if node.primitive.name == "slice":
-            found = sliced(view, params["start"], params["limit"], params["stride"], y.type.shape)
-            if found is None:
-                return False
-            view = found
+        view = self.views.get(x)
+        if node.primitive.name == "reshape":
+            view = (view or view_of(x))._replace(shape=y.type.shape)
+        elif view is None:
+            view = View(x, x.type.shape, params["start"], y.type.shape, _stride(params, y), y.type.shape)
         else:
-            view = view._replace(shape=y.type.shape)
+            view = sliced(view, params["start"], params["stride"], y.type.shape)
+            if view is None:
+                return False
+        root = self.numbers[view.root]
         self.views[y] = view
+        self.numbers[y] = len(self.values)
+        self.values.append(y)
+        self._root.append(root)
+        self._form.append(self._forms.setdefault(view.form, len(self._forms)))
+        self._member.append(self._member[root])
+        self._result.append(self._result[root])
         return True
 
     def root_of(self, x: Value) -> Value:
@@ -135,9 +148,16 @@ class Sequence:
 
 
 def _code(node: Node) -> tuple:
-    params = node.params
-    types = [x.type.strong for x in node.operands]
-    return node.primitive, tuple(sorted(params.items())) if params else (), *types
+    types = [x.type.strong if x.type.weak else x.type for x in node.operands]
+    return node.primitive, tuple(sorted(node.params.items())) if node.params else (), *types
+
+
+def _stride(params: dict, y: Value) -> Axes:
+    """The strides of a slice; 1 along axes with one element, so that equal regions are equal."""
+    stride: Axes = params["stride"]
+    if max(stride, default=1) == 1:
+        return stride
+    return tuple([step if n > 1 else 1 for step, n in zip(stride, y.type.shape, strict=True)])
 
 
 def view_of(x: Value, base: Axes | None = None) -> View:
@@ -146,24 +166,22 @@ def view_of(x: Value, base: Axes | None = None) -> View:
     return View(x, base, (0,) * len(base), base, (1,) * len(base), base)
 
 
-def sliced(view: View, start: Axes, limit: Axes, stride: Axes, shape: Axes) -> View | None:
+def sliced(view: View, start: Axes, stride: Axes, shape: Axes) -> View | None:
     """A slice of a view: of the region, where the view's shape is the region's but for axes of size 1; or of all of the
     root in the view's shape."""
-    sizes = [-(-(end - begin) // step) for begin, end, step in zip(view.start, view.limit, view.stride, strict=True)]
-    axes = _matched(sizes, view.shape)
+    axes = _matched(view.sizes, view.shape)
     if axes is None:
-        return sliced(view_of(view.root, view.shape), start, limit, stride, shape) if view.whole else None
-    begins, ends, steps = list(view.start), list(view.limit), list(view.stride)
+        return sliced(view_of(view.root, view.shape), start, stride, shape) if view.whole else None
+    begins, sizes, steps = list(view.start), list(view.sizes), list(view.stride)
     for axis, place in enumerate(axes):
         if place is not None:
-            first, last = start[place], start[place] + (shape[place] - 1) * stride[place]
-            origin, step = view.start[axis], view.stride[axis]
-            begins[axis], ends[axis] = origin + first * step, origin + last * step + 1
-            steps[axis] = step * stride[place] if shape[place] > 1 else 1
-    return View(view.root, view.base, tuple(begins), tuple(ends), tuple(steps), shape)
+            begins[axis] += start[place] * steps[axis]
+            sizes[axis] = shape[place]
+            steps[axis] = steps[axis] * stride[place] if shape[place] > 1 else 1
+    return View(view.root, view.base, tuple(begins), tuple(sizes), tuple(steps), shape)
 
 
-def _matched(sizes: list[int], shape: Axes) -> list[int | None] | None:
+def _matched(sizes: Axes, shape: Axes) -> list[int | None] | None:
     """For each axis of a region the axis of its shape that it became; None for those of size 1 that are gone."""
     found: list[int | None] = []
     place = 0
