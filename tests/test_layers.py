@@ -24,6 +24,7 @@ LEVELS = [
     {"lilith.signature", "lilith.result", "lilith.straight"},
     {"lilith.updating", "lilith.saving", "lilith.placement"},
     {"lilith.asked"},
+    {"lilith.donating"},
     {"lilith.derive"},
     {"lilith.bodies"},
     {"lilith.callpath", "lilith.explain", "lilith.interpreted", "lilith.dump"},
