@@ -10,10 +10,12 @@ from lilith.customizing import custom, pure_callback
 from lilith.files import Program, ProgramFileError, export, load_compiled, load_program
 from lilith.ir.graph import Graph
 from lilith.minimizing import Minimum, minimize
+from lilith.placement import best_available_device, device, devices, to_device
 from lilith.result import GradResult
 from lilith.saving import TreeFileError, load_tree, save_tree
 from lilith.source import (
     ArgumentError,
+    DeviceError,
     DtypeError,
     GradientError,
     LeakedTracerError,
@@ -32,6 +34,7 @@ __version__ = "0.1.0"
 
 __all__ = [
     "ArgumentError",
+    "DeviceError",
     "DtypeError",
     "GradResult",
     "GradientError",
@@ -49,10 +52,13 @@ __all__ = [
     "TreeFileError",
     "UnsupportedError",
     "associative_scan",
+    "best_available_device",
     "checkpoint",
     "cond",
     "config",
     "custom",
+    "device",
+    "devices",
     "explain_cache",
     "export",
     "fori_loop",
@@ -83,6 +89,7 @@ __all__ = [
     "stop_gradient",
     "switch",
     "testing",
+    "to_device",
     "trace",
     "trace_grad",
     "update",

@@ -24,6 +24,7 @@ from lilith.asked import (
 )
 from lilith.captures import Captures, content_scan, substitute
 from lilith.config import config
+from lilith.donating import donated_leaves
 from lilith.guards import Decisions, Guard
 from lilith.ir.graph import Graph, Value, current, fill_like
 from lilith.ir.type import TensorType
@@ -67,6 +68,7 @@ class Derivation(NamedTuple):
         stages: the graphs that it went through before it was simplified, by name; kept for `config.dump` only.
         finish: makes the user's result of value and gradients; None where these are the result.
         residuals: so many outputs before the guards' predicates stay on the device, for a later program.
+        donated: which of the arguments' dynamic leaves are given up with the call.
         rolled: which repeats became loops, as texts.
     """
 
@@ -82,6 +84,7 @@ class Derivation(NamedTuple):
     stages: tuple[Graph, ...] = ()
     finish: Callable[[Any], Any] | None = None
     residuals: int = 0
+    donated: tuple[int, ...] = ()
     rolled: tuple[str, ...] = ()
 
     def assemble(self, outputs: Sequence[Any]) -> Any:
@@ -191,13 +194,19 @@ def record(
         refuse_entropy(recorded, recorded_once(), name, definition(f))
     if not captures.whole and any(isinstance(leaf, Traced) and leaf.constant for leaf in recorded.leaves):
         raise NeedsContent(None, whole=True)
-    return rolled(recorded) if config.roll and not interpreted else recorded
+    if not config.roll or interpreted:
+        return recorded
+    given = zip(recorded.graph.inputs, values, strict=False)
+    return rolled(recorded, [x for x, value in given if known and isinstance(value, (np.ndarray, np.generic, float))])
 
 
-def rolled(recorded: Recorded) -> Recorded:
-    """What was recorded, with the repeats of its graph as loops."""
+def rolled(recorded: Recorded, together: Sequence[Value]) -> Recorded:
+    """What was recorded, with the repeats of its graph as loops; `together`: inputs that come from the host, where it
+    costs little to stack them."""
     graph, guards = recorded.graph, recorded.guards
-    whole, repeats = roll(graph.with_outputs((*graph.outputs, *[guard.value for guard in guards])), len(guards))
+    whole, repeats = roll(
+        graph.with_outputs((*graph.outputs, *[guard.value for guard in guards])), len(guards), together
+    )
     if not repeats:
         return recorded
     outputs, predicates = whole.outputs[: len(graph.outputs)], whole.outputs[len(graph.outputs) :]
@@ -285,7 +294,6 @@ MODES: dict[str, Callable[[Asked, Callable[..., Recorded]], Derivation]] = {}
 """The other transforms, by name: `(asked, record) -> Derivation`; `record()` traces the function."""
 
 
-@collector_paused()
 def derive(
     f: Callable[..., Any],
     spec: Spec,
@@ -300,6 +308,19 @@ def derive(
     arguments = take_apart(f, args, kwargs)
     if not spec.mode or spec.mode == "vjp":
         arguments = arguments.tied()
+    with collector_paused():
+        return _derived(f, spec, arguments, captures, cotangent, interpreted, decisions)
+
+
+def _derived(
+    f: Callable[..., Any],
+    spec: Spec,
+    arguments: Arguments,
+    captures: Captures,
+    cotangent: Any,
+    interpreted: bool,
+    decisions: Decisions | None,
+) -> Derivation:
     if spec.mode:
         call = Asked(f, spec, arguments, cotangent)
         return MODES[spec.mode](call, lambda **how: record(f, arguments, captures, interpreted, decisions, **how))
@@ -310,7 +331,8 @@ def derive(
     values, structure = split_aux(f, spec, recorded)
     kinds = [value_kind(y.type, [dynamic[i].kind for i in wanted] or [x.kind for x in dynamic]) for y in graph.outputs]
     if not spec.gradient:
-        return _derivation(recorded, graph, kinds, structure, [], None)
+        plain = _derivation(recorded, graph, kinds, structure, [], None)
+        return plain._replace(donated=donated_leaves(f, spec, arguments))
     main = [leaf.output for leaf in values if isinstance(leaf, Traced)]
     if spec.cotangent:
         value = tree.unflatten(recorded.structure, list(range(len(recorded.leaves))))
@@ -359,7 +381,7 @@ def _derivation(
     )
 
 
-@collector_paused()
 def raw_graph(f: Callable[..., Any], args: tuple, kwargs: dict[str, Any], captures: Captures) -> Graph:
     """The graph of f itself, as it was recorded."""
-    return remove_dead(record(f, take_apart(f, args, kwargs), captures).graph)
+    with collector_paused():
+        return remove_dead(record(f, take_apart(f, args, kwargs), captures).graph)

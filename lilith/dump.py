@@ -5,7 +5,9 @@ from __future__ import annotations
 import itertools
 import re
 import warnings
+from collections.abc import Sequence
 from pathlib import Path
+from typing import Any
 
 from lilith.derive import Derivation
 from lilith.ir.graph import Graph
@@ -18,16 +20,17 @@ STAGES = ("1_graph.txt", "2_gradient.txt", "3_simplified.txt", "4_stablehlo.mlir
 _warned: set[str] = set()
 
 
-def write_stages(folder: str, derivation: Derivation, packed: Graph) -> None:
+def write_stages(folder: str, derivation: Derivation, packed: Graph, placements: Sequence[Any]) -> None:
     """Write `0001_my_loss.1_graph.txt` to `0001_my_loss.5_optimized.hlo`; the next program gets the next free number.
 
     Arguments:
         packed: the graph that runs: `derivation.graph` with small arrays joined.
+        placements: how each of its inputs is sharded, None for those that are not.
 
     A folder that cannot be written is warned of once; the user's program goes on.
     """
     name = re.sub(r"\W+", "_", packed.name).strip("_") or "program"
-    lowered = Lowered(packed)
+    lowered = Lowered(packed, placements=placements)
     traced, gradient = derivation.stages or (derivation.graph, derivation.graph)
     texts = (
         str(traced),

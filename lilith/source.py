@@ -26,7 +26,7 @@ def is_internal(filename: str) -> bool:
         installed = "site-packages" in parts or "dist-packages" in parts
         found = _internal[filename] = (
             (filename.startswith(_OURS) and filename != _DEMO)
-            or filename.startswith(("<frozen", "<__array_function__"))
+            or filename.startswith(("<frozen", "<lilith", "<__array_function__"))
             or (installed and not _LIBRARIES.isdisjoint(parts))
         )
     return found
@@ -120,6 +120,10 @@ class ArgumentError(LilithError, TypeError):
 
 class GradientError(LilithError, TypeError):
     """A gradient that does not exist or was not asked for."""
+
+
+class DeviceError(LilithError, RuntimeError):
+    """A device that is not there, or arguments on several."""
 
 
 class RandomnessError(LilithError, RuntimeError):

@@ -10,6 +10,7 @@ from __future__ import annotations
 import contextlib
 import dataclasses
 import functools
+import hashlib
 import inspect
 import itertools
 import keyword
@@ -23,6 +24,8 @@ from typing import Any
 import jax
 import jaxlib
 import numpy as np
+from jax._src import cache_key as _cache_key
+from jax._src import compiler as _compiler
 from jax._src import config as _config
 from jax._src.array import ArrayImpl as _ArrayImpl
 from jax._src.callback import emit_python_callback
@@ -40,9 +43,13 @@ from jaxlib.mlir.dialects import stablehlo as _stablehlo
 from lilith.ir.type import DTYPES, TensorType
 from lilith.ops.control import CALLBACKS, Callback, called
 from lowering.emit import PLATFORMS, element_type
+from lowering.persistent import folder, processor
 
 _xla_mlir = _jax.mlir
 Array = jax.Array
+Device = jax.Device
+Sharding = jax.sharding.Sharding
+default_device = jax.default_device
 ArrayImpl = _ArrayImpl
 JaxTracer = jax.core.Tracer
 block_until_ready = jax.block_until_ready
@@ -123,6 +130,7 @@ def _platform(ctx: Any) -> str:
     return platforms[0]
 
 
+_CALLBACK_TARGETS = ("@lilith_print", "@lilith_callback")  # their addresses are of this process only
 _LAPACK = "lapack_"  # what the names of LAPACK's routines in a module begin with
 
 
@@ -146,6 +154,8 @@ def _lower(ctx: Any, *args: Any, token: int) -> Any:
     main = next(op for op in operations if op.sym_name.value == "main")
     results = list(main.type.results)
     _emit_callbacks(ctx, parsed, module)
+    if folder.path is not None and not any([call in text for call in _CALLBACK_TARGETS]):
+        _keeping.module = ctx.module_context.module
     name = _mlir.merge_mlir_modules(
         ctx.module_context.module, module.name, parsed, dst_symtab=ctx.module_context.symbol_table
     )
@@ -240,6 +250,10 @@ def bind(module: Module, args: Sequence[Any]) -> list[Any]:
 class Loaded:
     """A compiled program on its device.
 
+    Arguments:
+        module: the program.
+        donate: which of its arguments are given up: results may be put in their place.
+
     Attributes:
         call: takes arrays (NumPy or jax.Array, of exactly the program's types), gives a list of jax.Arrays. It compiles
             at the first call; float64 is exact whatever JAX's global flag says.
@@ -250,13 +264,13 @@ class Loaded:
     call: Callable[..., list[Any]]
     jitted: Any
 
-    def __init__(self, module: Module):
+    def __init__(self, module: Module, donate: Sequence[int] = ()):
         def program(*args: Any) -> Any:
             return _primitive.bind(*args, token=module.token)
 
         program.__name__ = program.__qualname__ = module.name
         program.__signature__ = _signature(module.parameters)  # type: ignore[attr-defined]
-        self.jitted = jitted = jax.jit(program, keep_unused=True)
+        self.jitted = jitted = jax.jit(program, keep_unused=True, donate_argnums=tuple(donate))
 
         def call(*args: Any) -> list[Any]:
             with _x64():
@@ -276,16 +290,67 @@ def _signature(names: Sequence[str]) -> inspect.Signature:
     return inspect.Signature(list(parameters.values()))
 
 
-def lower_ahead(module: Module, types: Sequence[TensorType], platform: str | None = None) -> Any:
+_keeping = threading.local()
+"""`module`: the program of ours that this thread has lowered last, to be compiled next."""
+
+_compile: Callable[..., Any] = _compiler.backend_compile_and_load
+
+
+def _compile_or_read(backend: Any, module: Any, devices: Any, options: Any, callbacks: Sequence[Any]) -> Any:
+    """XLA's compiler as JAX calls it, where the program is one of ours with the folder's entry in its place.
+
+    JAX's own cache and its settings have nothing to do with it: it is asked before, and is told of what comes out.
+    """
+    ours, _keeping.module = getattr(_keeping, "module", None), None
+    if folder.path is None or ours is None or callbacks or module.operation != ours.operation:
+        return _compile(backend, module, devices, options, callbacks)
+    key = _cache_key.get(module, np.array(list(devices), dtype=object), options, backend)
+    key = hashlib.sha256(f"{key} {processor()} {sorted(versions().items())}".encode()).hexdigest()
+    data = folder.read(key)
+    if data is not None:
+        try:
+            found = backend.deserialize_executable(data, devices, options)
+        except Exception as error:  # whatever XLA says of code that it cannot use
+            folder.warn(f"XLA cannot use the entry {key}: {error}")
+        else:
+            folder.hits += 1
+            return found
+    made = _compile(backend, module, devices, options, callbacks)
+    folder.misses += 1
+    try:
+        folder.write(key, made.serialize())
+    except _jax.JaxRuntimeError as error:  # a program, or a platform, whose code cannot be written down
+        folder.warn(f"{module.operation.attributes['sym_name']} is not kept: {error}")
+    return made
+
+
+def keep_compiled(path: str | None) -> None:
+    """Read compiled programs from a folder and write them there; None: do not."""
+    folder.path = path
+    if path is not None:
+        _compiler.backend_compile_and_load = _compile_or_read
+
+
+def lower_ahead(
+    module: Module,
+    types: Sequence[TensorType],
+    platform: str | None = None,
+    donate: Sequence[int] = (),
+    placements: Sequence[Any] = (),
+) -> Any:
     """JAX's Lowered object of a module for arguments of these types; its `compile()` gives the Compiled one.
 
     Arguments:
+        donate: which of the arguments are given up.
         platform: one of `available_platforms()`; None for the default device's.
+        placements: how each argument is sharded, None for those that are not.
     """
-    loaded = Loaded(module)
+    loaded = Loaded(module, donate)
     device = contextlib.nullcontext() if platform is None else jax.default_device(jax.devices(platform)[0])
+    shardings = placements or [None] * len(types)
     with _x64(), device:
-        return loaded.jitted.lower(*[jax.ShapeDtypeStruct(t.shape, t.dtype) for t in types])
+        shapes = [jax.ShapeDtypeStruct(t.shape, t.dtype, sharding=s) for t, s in zip(types, shardings, strict=True)]
+        return loaded.jitted.lower(*shapes)
 
 
 def compile_ahead(lowered: Any, options: dict[str, Any] | None = None) -> Any:
@@ -398,6 +463,26 @@ def available_platforms() -> tuple[str, ...]:
     return tuple(dict.fromkeys(found))
 
 
+def devices_of(platform: str) -> list[Any]:
+    """The devices of one of `available_platforms()`."""
+    return jax.devices(platform)
+
+
+def devices_holding(x: Any) -> frozenset[Any]:
+    """The devices that an argument lies on; none for NumPy's, and for arrays of JAX that go where others are."""
+    return frozenset(x.devices()) if isinstance(x, _ArrayImpl) and x.committed else frozenset()
+
+
+def sharding_of(x: Any) -> Any:
+    """How an argument is spread over several devices; None for one that is not."""
+    return x.sharding if isinstance(x, _ArrayImpl) and len(x.sharding.device_set) > 1 else None
+
+
+def is_about_devices(error: Exception) -> bool:
+    """Whether JAX refuses arguments because they lie on different devices."""
+    return "incompatible devices" in str(error)
+
+
 def _canonical(backend: str) -> str:
     """`gpu` is what JAX calls both of its kinds of GPU."""
     if backend != "gpu":
@@ -410,7 +495,7 @@ def versions() -> dict[str, str]:
     return {"jax": jax.__version__, "jaxlib": jaxlib.__version__, "stablehlo": _stablehlo.get_current_version()}
 
 
-def to_device(array: np.ndarray, placement: Any = None) -> Any:
+def to_device(array: Any, placement: Any = None) -> Any:
     """A jax.Array of exactly this dtype on a device, or with a sharding; on the default device for None."""
     with _x64():
         return jax.device_put(array, placement)

@@ -35,7 +35,7 @@ def every_copy_is_checked(monkeypatch: pytest.MonkeyPatch) -> None:
 @pytest.fixture
 def whatever_it_costs(monkeypatch: pytest.MonkeyPatch) -> None:
     """Roll whatever can be rolled."""
-    for name in ("LOOP", "BATCH", "STACKED", "INNER_NODES", "INNER_COPIES"):
+    for name in ("LOOP", "BATCH", "STACKED", "TOGETHER", "INNER_NODES", "INNER_COPIES"):
         monkeypatch.setattr(cost, name, 0)
 
 
@@ -184,3 +184,281 @@ def program(stretches: Any) -> Callable[..., Any]:
 def test_generated_programs(stretches: Any, seed: int) -> None:
     rng = np.random.default_rng(seed)
     agree(program(stretches), rng.normal(size=(8, 3)), rng.normal(size=3))
+
+
+# ---- named programs --------------------------------------------------------------------------------------------------
+
+
+def chain(W, h):
+    for i in range(30):
+        h = np.tanh(W @ h + 0.01 * i)
+    return np.sum(h)
+
+
+def rosenbrock(x):
+    total = 0.0
+    for i in range(len(x) - 1):
+        total = total + 100.0 * (x[i + 1] - x[i] ** 2) ** 2 + (1.0 - x[i]) ** 2
+    return total
+
+
+def runge_kutta(y):
+    def slope(y, t):
+        return np.stack([y[1], -np.sin(y[0]) + 0.1 * np.cos(t)])
+
+    step = 0.05
+    for i in range(20):
+        t = i * step
+        k1 = slope(y, t)
+        k2 = slope(y + step / 2 * k1, t + step / 2)
+        k3 = slope(y + step / 2 * k2, t + step / 2)
+        k4 = slope(y + step * k3, t + step)
+        y = y + step / 6 * (k1 + 2 * k2 + 2 * k3 + k4)
+    return np.sum(y * y)
+
+
+def particles(x):
+    energy = 0.0
+    for i in range(len(x)):
+        for j in range(i):
+            d = x[i] - x[j]
+            energy = energy + 1.0 / np.sqrt(np.sum(d * d) + 0.1)
+    return energy
+
+
+def lstm(W, U, x):
+    n = U.shape[1]
+    h, c, found = np.zeros(n), np.zeros(n), []
+    for t in range(len(x)):
+        z = W @ x[t] + U @ h
+        forget, update, output = [1 / (1 + np.exp(-z[k * n : (k + 1) * n])) for k in range(3)]
+        c = forget * c + update * np.tanh(z[3 * n :])
+        h = output * np.tanh(c)
+        found.append(h)
+    return np.sum(np.stack(found) ** 2)
+
+
+def minors(m, rows=None, columns=None):
+    rows, columns = (range(len(m)), range(len(m))) if rows is None else (rows, columns)
+    if not rows:
+        return 1.0
+    total = 0.0
+    for k, j in enumerate(columns):
+        rest = [*columns[:k], *columns[k + 1 :]]
+        total = total + (-1.0) ** k * m[rows[0], j] * minors(m, rows[1:], rest)
+    return total
+
+
+def two_loops(x, W):
+    found = []
+    for _ in range(20):
+        x = np.tanh(W @ x)
+        found.append(x)
+    total = 0.0
+    for y in found:
+        total = total + np.sum(np.exp(y) * y)
+    return total
+
+
+def horner(c, x):
+    y = 0.0 * x
+    for k in reversed(range(len(c))):
+        y = y * x + c[k]
+    return y
+
+
+def every_third(x, W):
+    for i in range(24):
+        x = np.sin(W @ x)
+        if i % 3 == 0:
+            x = x * 1.1 + 0.2
+    return np.sum(x)
+
+
+def nested(x, W):
+    for _ in range(10):
+        for _ in range(12):
+            x = np.tanh(W @ x) + 0.1
+        x = x / np.sum(x * x)
+    return np.sum(x)
+
+
+def layers(x, *weights):
+    for W in weights:
+        x = np.tanh(W @ x)
+    return np.sum(x)
+
+
+SQUARE = RNG.normal(size=(4, 4)) / 2
+PROGRAMS: dict[str, tuple[Callable[..., Any], tuple[Any, ...], list[int]]] = {
+    "chain": (chain, (SQUARE, np.ones(4)), [30]),
+    "Rosenbrock": (rosenbrock, (RNG.normal(size=30),), []),
+    "Runge-Kutta": (runge_kutta, (RNG.normal(size=2),), [20]),
+    "pairs": (particles, (RNG.normal(size=(9, 3)),), []),
+    "LSTM": (lstm, (RNG.normal(size=(12, 2)), RNG.normal(size=(12, 3)), RNG.normal(size=(15, 2))), [15]),
+    "minors": (minors, (RNG.normal(size=(5, 5)),), []),
+    "two loops": (two_loops, (np.ones(4), SQUARE), [20]),
+    "Horner": (horner, (RNG.normal(size=20), 0.7), [20]),
+    "every third": (every_third, (np.ones(4), SQUARE), [8]),
+    "nested": (nested, (np.ones(4), SQUARE), [10, 12]),
+    "layers": (layers, (np.ones(4), *RNG.normal(size=(12, 4, 4)) / 2), [12]),
+}
+
+
+@pytest.mark.parametrize("name", PROGRAMS)
+@pytest.mark.usefixtures("whatever_it_costs")
+def test_named_programs(name: str) -> None:
+    f, args, lengths = PROGRAMS[name]
+    after = agree(f, *args, second=name != "minors")
+    assert loops(after) == lengths
+    if name != "minors":
+        assert len(after.nodes) < 40
+
+
+@pytest.mark.usefixtures("whatever_it_costs")
+def test_a_body_that_only_adds_is_one_batch() -> None:
+    after, found = roll(unrolled(rosenbrock, np.ones(50)))
+    assert [(r.copies, r.loop) for r in found] == [(49, False)]
+    assert sum(node.primitive.name == "reduce_sum" for node in after.nodes) == 2
+
+
+def test_small_graphs_stay_as_they_are() -> None:
+    def small(x):
+        for _ in range(5):
+            x = np.sin(x)
+        return x
+
+    graph = unrolled(small, 1.0)
+    assert roll(graph) == (graph, ())
+
+
+# ---- in the public functions -----------------------------------------------------------------------------------------
+
+
+def test_trace_shows_the_line_of_the_loop() -> None:
+    graph = lilith.trace(long_chain, SQUARE)
+    (scan,) = [node for node in graph.nodes if node.primitive.name == "scan"]
+    assert scan.params["length"] == 60 and scan.source is not None
+    assert scan.source.line == long_chain.__code__.co_firstlineno + 2
+    assert f"length=60 reverse=False # test_roll.py:{scan.source.line} in long_chain" in str(graph)
+
+
+def long_chain(W):
+    h = W[0]
+    for _ in range(60):
+        h = np.tanh(W @ h)
+    return np.sum(h)
+
+
+def test_rolling_can_be_switched_off_and_is_part_of_the_key(monkeypatch: pytest.MonkeyPatch) -> None:
+    f = lilith.value_and_grad(lambda W: long_chain(W) * 1.0)
+    value, g = f(SQUARE)
+    assert f(SQUARE)[0] == value and len(lilith.trace(long_chain, SQUARE).nodes) < 10
+    monkeypatch.setattr(lilith.config, "roll", False)
+    assert len(lilith.trace(long_chain, SQUARE).nodes) > 100
+    other, h = f(SQUARE)
+    np.testing.assert_allclose(other, value, rtol=1e-12)
+    np.testing.assert_allclose(h[0], g[0], rtol=1e-9)
+    text = lilith.explain_cache(f.__wrapped__)
+    assert "2 programs" in text and "60 repeats of 2 operations as a loop" in text
+    assert text.count("rolled: ") == 1
+
+
+@pytest.mark.parametrize("transform", ["jit", "vjp", "jvp", "hvp", "hessian", "jacobian", "vmap"])
+def test_every_transform_rolls(transform: str, monkeypatch: pytest.MonkeyPatch) -> None:
+    def f(x):
+        for i in range(40):
+            x = np.tanh(SQUARE @ x + 0.01 * i)
+        return np.sum(x * x)
+
+    x, v = np.linspace(0.1, 0.4, 4), np.ones(4)
+    calls: dict[str, Callable[[], Any]] = {
+        "jit": lambda: lilith.jit(f)(x),
+        "vjp": lambda: lilith.vjp(f, x)[1](1.0)[0],
+        "jvp": lambda: lilith.jvp(f, (x,), (v,))[1],
+        "hvp": lambda: lilith.hvp(f, (x,), (v,))[0],
+        "hessian": lambda: lilith.hessian(f, x),
+        "jacobian": lambda: lilith.jacobian(f, x),
+        "vmap": lambda: lilith.vmap(f)(np.stack([x, v])),
+    }
+    rolled = calls[transform]()
+    monkeypatch.setattr(lilith.config, "roll", False)
+    np.testing.assert_allclose(rolled, calls[transform](), rtol=1e-9, atol=1e-12)
+
+
+def test_kinds_of_results_stay() -> None:
+    def f(x):
+        y = x
+        for _ in range(120):
+            y = y * x + 0.5
+        return y
+
+    value, g = lilith.grad(f, 0.5)
+    assert type(value) is float and type(g[0]) is float
+    assert lilith.jit(f)(np.float32(0.5)).dtype == np.float32
+
+
+def test_a_loop_that_decides_keeps_its_decisions() -> None:
+    def f(x):
+        total = 0.0
+        for i in range(len(x)):
+            if x[i] > 0:
+                total = total + np.sum(np.sin(x[i]) * np.exp(x[i]))
+        return total
+
+    for sign in (1.0, -1.0, 1.0):
+        x = sign * np.linspace(-1.0, 1.1, 40)
+        value, g = lilith.grad(f, x)
+        np.testing.assert_allclose(value, np.sum(np.where(x > 0, np.sin(x) * np.exp(x), 0)))
+        np.testing.assert_allclose(g[0], np.where(x > 0, (np.sin(x) + np.cos(x)) * np.exp(x), 0))
+
+
+def test_what_prints_is_not_rolled(capsys: pytest.CaptureFixture[str]) -> None:
+    def f(x):
+        for i in range(50):
+            x = np.sin(x) * np.exp(x)
+            if i % 10 == 0:
+                lilith.print("{}", x)
+        return x
+
+    lilith.jit(f)(0.1)
+    assert len(capsys.readouterr().out.splitlines()) == 5
+
+
+def test_weights_are_handed_over_together(monkeypatch: pytest.MonkeyPatch) -> None:
+    """Separate weights of layers are one input and their gradients one output; the results are arrays of their own."""
+    weights = [(RNG.normal(size=(6, 6)) / 3, RNG.normal(size=6)) for _ in range(48)]
+
+    def f(parameters, x):
+        for W, b in parameters:
+            x = np.tanh(x @ W + b)
+        return np.sum(x * x)
+
+    x = RNG.normal(size=(5, 6))
+    value, g = lilith.grad(f, weights, x, wrt=0)
+    assert "48 repeats" in lilith.explain_cache(f)
+    monkeypatch.setattr(lilith.config, "roll", False)
+    other, h = lilith.grad(f, weights, x, wrt=0)
+    np.testing.assert_allclose(value, other, rtol=1e-12)
+    for mine, theirs in zip(g[0], h[0], strict=True):
+        for a, b in zip(mine, theirs, strict=True):
+            assert a.flags.writeable and a.shape == b.shape
+            np.testing.assert_allclose(a, b, rtol=1e-9, atol=1e-12)
+
+
+def test_captured_numbers_and_arrays_are_operands_of_the_loop() -> None:
+    numbers, table = [0.01 * i for i in range(80)], RNG.normal(size=(80, 3))
+
+    def f(x):
+        total = 0.0
+        for i in range(80):
+            total = total + np.sum(np.sin(x * numbers[i]) * table[i])
+        return total
+
+    x = RNG.normal(size=3)
+    value, g = lilith.grad(f, x)
+    np.testing.assert_allclose(value, sum(np.sum(np.sin(x * n) * t) for n, t in zip(numbers, table, strict=True)))
+    np.testing.assert_allclose(g[0], sum(np.cos(x * n) * n * t for n, t in zip(numbers, table, strict=True)))
+    numbers[3] = 5.0
+    again, _ = lilith.grad(f, x)
+    np.testing.assert_allclose(again, sum(np.sum(np.sin(x * n) * t) for n, t in zip(numbers, table, strict=True)))

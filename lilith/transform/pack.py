@@ -1,4 +1,8 @@
-"""Pack: small inputs and outputs of one dtype travel in one buffer, since each costs a call some microseconds."""
+"""Pack: small inputs and outputs of one dtype travel in one buffer, since each costs a call some microseconds.
+
+So do larger inputs that the program stacks (the weights of layers that are a loop), and outputs that are rows of one
+stack: to take a stack apart inside of the program costs XLA:CPU milliseconds per row, outside a row is a view.
+"""
 
 from __future__ import annotations
 
@@ -8,6 +12,10 @@ from lilith.ir.graph import Builder, Graph, Value
 from lilith.ir.type import TensorType, dtype_name
 from lilith.ops.shape import concatenate, reshape
 from lilith.ops.slicing import slice
+from lilith.transform.prune import remove_dead
+from lilith.transform.roll.cost import ROW_BYTES, STACK_BYTES
+from lilith.transform.roll.joins import with_stacks_joined
+from lilith.transform.roll.sequence import Sequence as Operations
 
 PACK_BYTES = 4096
 """Arrays larger than this stay on their own: copying them would cost more than it saves."""
@@ -15,6 +23,9 @@ PACK_BYTES = 4096
 TANGENT_BYTES = 512
 """The same where tangents come with the arguments: of a kernel that treats both alike XLA compiles one, as long as
 neither is a slice of something else; 4 ms each."""
+
+ROWS = 8
+"""Fewer rows are no stack."""
 
 
 def _groups(values: Sequence[Value], candidates: Sequence[int], limit: int = PACK_BYTES) -> list[list[int]]:
@@ -33,8 +44,10 @@ def pack_outputs(graph: Graph, candidates: Sequence[int]) -> tuple[Graph, list[t
         The packed graph and, for every output of the original one, its place: in which output of the packed graph it
         is, and from which element on (None where it is not packed). Outputs that are not packed come first.
     """
-    groups = _groups(graph.outputs, candidates)
-    packed = {i for members in groups for i in members}
+    stacks = _output_stacks(graph, candidates)
+    rows = {i for members in stacks.values() for i in members}
+    groups = _groups(graph.outputs, [i for i in candidates if i not in rows])
+    packed = rows.union(*groups)
     outputs = [y for i, y in enumerate(graph.outputs) if i not in packed]
     single = [i for i in range(len(graph.outputs)) if i not in packed]
     places: dict[int, tuple[int, int | None]] = {i: (k, None) for k, i in enumerate(single)}
@@ -48,7 +61,11 @@ def pack_outputs(graph: Graph, candidates: Sequence[int]) -> tuple[Graph, list[t
                 start += y.type.size
                 parts.append(reshape(y, shape=(y.type.size,)))
             outputs.append(concatenate(*parts, axis=0))
+        for stack, starts in stacks.items():
+            places.update({i: (len(outputs), start) for i, start in starts.items()})
+            outputs.append(reshape(stack, shape=(stack.type.size,)))
     result = Graph(graph.name, graph.inputs, graph.input_names, tuple(builder.nodes), tuple(outputs))
+    result = remove_dead(result) if stacks else result
     return result, [places[i] for i in range(len(graph.outputs))]
 
 
@@ -59,7 +76,9 @@ def pack_inputs(graph: Graph, candidates: Sequence[int], limit: int = PACK_BYTES
         The packed graph and the groups: the inputs whose elements, flattened and one after the other, make up each of
         the packed graph's first inputs. The other inputs follow in their order.
     """
-    groups = _groups(graph.inputs, candidates, limit)
+    stacks = _input_stacks(graph, candidates)
+    rows = {i for members in stacks for i in members}
+    groups = [*stacks, *_groups(graph.inputs, [i for i in candidates if i not in rows], limit)]
     packed = {i for members in groups for i in members}
     single = [i for i in range(len(graph.inputs)) if i not in packed]
     env: dict[Value, Value] = {}
@@ -80,7 +99,45 @@ def pack_inputs(graph: Graph, candidates: Sequence[int], limit: int = PACK_BYTES
         outputs = builder.inline(graph, values)
     inputs = (*buffers, *(graph.inputs[i] for i in single))
     input_names = (*names, *(graph.input_names[i] for i in single))
-    return Graph(graph.name, inputs, input_names, tuple(builder.nodes), tuple(outputs)), groups
+    result = Graph(graph.name, inputs, input_names, tuple(builder.nodes), tuple(outputs))
+    return remove_dead(with_stacks_joined(result)) if stacks else result, groups
+
+
+def _input_stacks(graph: Graph, candidates: Sequence[int]) -> list[list[int]]:
+    """Which of the candidates are stacked with one another, in order; none is in two stacks."""
+    numbers = {graph.inputs[i]: i for i in candidates if graph.inputs[i].type.nbytes <= ROW_BYTES}
+    rows: dict[Value, int] = {}
+    found: list[list[int]] = []
+    taken: set[int] = set()
+    for node in graph.nodes:
+        if node.primitive is reshape and node.operands[0] in numbers:
+            rows[node.results[0]] = numbers[node.operands[0]]
+        elif node.primitive is concatenate and node.params["axis"] == 0 and len(node.operands) >= ROWS:
+            members = [rows.get(x, -1) for x in node.operands]
+            distinct = {*members}
+            fits = node.results[0].type.nbytes <= STACK_BYTES and len(distinct) == len(members)
+            if fits and -1 not in distinct and distinct.isdisjoint(taken):
+                taken |= distinct
+                found.append(members)
+    return found
+
+
+def _output_stacks(graph: Graph, candidates: Sequence[int]) -> dict[Value, dict[int, int]]:
+    """Which of the candidates are rows of one stack: by stack, the outputs and the elements where they begin."""
+    if len(candidates) < ROWS:
+        return {}
+    views = Operations(graph).views
+    found: dict[Value, dict[int, int]] = {}
+    for i in candidates:
+        y = graph.outputs[i]
+        view = views.get(y)
+        if view is None or y.type.nbytes > ROW_BYTES:
+            continue
+        root = view.root
+        is_row = view.base == root.shape and view.sizes == (1, *root.shape[1:]) and root.type.nbytes <= STACK_BYTES
+        if is_row and root not in graph.inputs:
+            found.setdefault(root, {})[i] = view.start[0] * y.type.size
+    return {root: starts for root, starts in found.items() if len(starts) >= max(ROWS, root.shape[0] // 2)}
 
 
 def join_last(graph: Graph, count: int) -> Graph:

@@ -10,6 +10,8 @@ from __future__ import annotations
 from collections.abc import Collection
 from typing import NamedTuple
 
+import numpy as np
+
 from lilith.ir.graph import Graph, Node, Source, Value
 from lilith.transform.prune import remove_dead
 from lilith.transform.roll import cost
@@ -21,7 +23,7 @@ from lilith.transform.roll.joins import with_stacks_joined
 from lilith.transform.roll.lines import loop_source
 from lilith.transform.roll.operands import Stack, Window
 from lilith.transform.roll.plan import Plan, plan_of, planned
-from lilith.transform.roll.repeats import LEAST, Run, repeats
+from lilith.transform.roll.repeats import LEAST, repeats
 from lilith.transform.roll.sequence import Sequence
 
 __all__ = ["Repeat", "roll"]
@@ -51,81 +53,97 @@ class Repeat(NamedTuple):
         return f"{where}{self.copies} repeats of {self.operations} operation{plural} as {what}"
 
 
-def roll(graph: Graph, guards: int = 0) -> tuple[Graph, tuple[Repeat, ...]]:
+def roll(graph: Graph, guards: int = 0, together: Collection[Value] = ()) -> tuple[Graph, tuple[Repeat, ...]]:
     """The graph with its repeats rolled, as far as that pays, and what was rolled.
 
     Arguments:
         guards: so many of the last outputs are predicates of guards, which end a repeat.
+        together: inputs that can be handed over stacked (`lilith.transform.pack`): they and their cotangents cost
+            little to put together and to take apart.
     """
     if sum(map(cost.weight, graph.nodes)) < cost.BATCH:
         return graph, ()
-    found: list[Repeat] = []
     graph = without_repetition(remove_dead(graph))
-    fences = set(graph.outputs[len(graph.outputs) - guards :])
-    return _rolled(graph, fences, found, False), tuple(found)
+    roller = _Roller(set(graph.outputs[len(graph.outputs) - guards :]), frozenset(together))
+    return roller.rolled(graph, False), tuple(roller.found)
 
 
-def _rolled(graph: Graph, fences: Collection[Value], found: list[Repeat], inner: bool) -> Graph:
-    for _ in range(_ROUNDS):
-        sequence = Sequence(graph, fences)
-        new = _one_rolled(sequence, found, inner)
-        if new is None:
-            return graph
-        graph = remove_dead(with_stacks_joined(new))
-    return graph
+class _Roller:
+    """Rolls a graph and the bodies of the loops it becomes.
 
+    Attributes:
+        found: what was rolled.
+    """
 
-def _one_rolled(sequence: Sequence, found: list[Repeat], inner: bool) -> Graph | None:
-    """The graph with the repeat rolled that saves most; None where none pays."""
-    total = cost.weights(sequence.members)
-    runs = [(_saving(total, run.start, run.stop, run.period), run) for run in repeats(sequence.codes)]
-    runs = sorted([pair for pair in runs if pair[0] > cost.BATCH], key=lambda pair: -pair[0])
-    late: list[tuple[float, Run]] = []
-    for stacks in (False, True):
-        for _, run in runs if not stacks else late:
+    def __init__(self, fences: Collection[Value], together: frozenset[Value]):
+        self.fences, self.together = fences, together
+        self.found: list[Repeat] = []
+
+    def rolled(self, graph: Graph, inner: bool) -> Graph:
+        """The graph with all repeats rolled that pay; `inner`: it is a body."""
+        for _ in range(_ROUNDS):
+            new = self.one_rolled(Sequence(graph, self.fences), inner)
+            if new is None:
+                break
+            graph = remove_dead(with_stacks_joined(new))
+        return graph
+
+    def one_rolled(self, sequence: Sequence, inner: bool) -> Graph | None:
+        """The graph with the repeat rolled that saves most; None where none pays. Those that need no stack come first:
+        after that a stack may be there."""
+        total = cost.weights(sequence.members)
+        runs = [(_saving(total, run.start, run.stop, run.period), run) for run in repeats(sequence.codes)]
+        runs = sorted([pair for pair in runs if pair[0] > cost.BATCH], key=lambda pair: -pair[0])
+        late: list[Plan] = []
+        for _, run in runs:
             plan = plan_of(sequence, run)
-            if plan is None:
-                continue
-            if not stacks and _stacked(plan):
-                late.append((0, run))
-                continue
-            new = _with_plan(sequence, plan, total, found, inner)
-            if new is not None:
-                return new
-    return None
+            if plan is not None and _stacks(plan):
+                late.append(plan)
+            elif plan is not None:
+                new = self.with_plan(sequence, plan, total, inner)
+                if new is not None:
+                    return new
+        return next((new for plan in late if (new := self.with_plan(sequence, plan, total, inner)) is not None), None)
+
+    def with_plan(self, sequence: Sequence, plan: Plan, total: np.ndarray, inner: bool) -> Graph | None:
+        """The graph with one stretch rolled, if that pays."""
+        emission = Emission(Body(sequence, plan, sequence.graph.name))
+        window = plan.window
+        if emission.loop and emission.only_last() and window.copies > LEAST:
+            # the last copy stays as it is: what it reads of the one before it is carried
+            shorter = planned(sequence, Window(window.start, window.period, 0, window.copies - 1))
+            if shorter is None:
+                return None
+            plan, window = shorter, shorter.window
+            emission = Emission(Body(sequence, plan, sequence.graph.name))
+        saved = _saving(total, window.first, window.end, window.period)
+        stacks = _stacks(plan)
+        easy = sum([len(kind.values) for kind in stacks if self.is_handed_over(kind)])
+        others = sum([len(kind.values) for kind in stacks]) - easy
+        if not cost.pays(saved, window, others, easy, emission.loop, inner):
+            return None
+        if not translates(emission.body):
+            return None
+        nodes = sequence.members[window.first : window.first + window.period]
+        source = loop_source(nodes)
+        self.found.append(Repeat(source, window.copies, window.period, emission.loop))
+        body = self.rolled(body_graph(emission), True)
+        return _replaced(sequence, window, emitted(emission, body, source))
+
+    def is_handed_over(self, stack: Stack) -> bool:
+        """Whether the values come as one from outside of the program."""
+        sizes = [x.type.nbytes for x in stack.values]
+        fits = max(sizes) <= cost.ROW_BYTES and sum(sizes) <= cost.STACK_BYTES
+        return fits and self.together.issuperset(stack.values)
 
 
-def _saving(total, start: int, stop: int, period: int) -> float:
+def _saving(total: np.ndarray, start: int, stop: int, period: int) -> float:
     return float(total[stop] - total[start] - (total[start + period] - total[start]))
 
 
-def _stacked(plan: Plan) -> int:
-    """How many values have to be stacked."""
-    kinds = {operand.kind for operands in plan.operands for operand in operands if isinstance(operand.kind, Stack)}
-    return sum(len(kind.values) for kind in kinds)
-
-
-def _with_plan(sequence: Sequence, plan: Plan, total, found: list[Repeat], inner: bool) -> Graph | None:
-    """The graph with one stretch rolled, if that pays."""
-    emission = Emission(Body(sequence, plan, sequence.graph.name))
-    window = plan.window
-    if emission.loop and emission.only_last() and window.copies > LEAST:
-        # the last copy stays as it is: what it reads of the one before it is carried
-        shorter = planned(sequence, Window(window.start, window.period, 0, window.copies - 1))
-        if shorter is None:
-            return None
-        plan, window = shorter, shorter.window
-        emission = Emission(Body(sequence, plan, sequence.graph.name))
-    saved = _saving(total, window.first, window.end, window.period)
-    if not cost.pays(saved, window.copies, window.period, _stacked(plan), emission.loop, inner):
-        return None
-    if not translates(emission.body):
-        return None
-    nodes = sequence.members[window.first : window.first + window.period]
-    source = loop_source(nodes)
-    found.append(Repeat(source, window.copies, window.period, emission.loop))
-    body = _rolled(body_graph(emission), (), found, True)
-    return _replaced(sequence, window, emitted(emission, body, source))
+def _stacks(plan: Plan) -> set[Stack]:
+    """The values that have to be stacked."""
+    return {operand.kind for operands in plan.operands for operand in operands if isinstance(operand.kind, Stack)}
 
 
 def _replaced(sequence: Sequence, window: Window, nodes: list[Node]) -> Graph:

@@ -11,9 +11,13 @@ import numpy as np
 from lilith.ir.graph import Node
 from lilith.ir.primitive import Primitive
 from lilith.transform.cut import EXPENSIVE, PRODUCTS
+from lilith.transform.roll.operands import Window
 
 ELEMENTWISE, PRODUCT, LARGE, LAYOUT = 1.5, 7.0, 30.0, 0.5
-LOOP, BATCH, STACKED = 150.0, 30.0, 9.0
+LOOP, BATCH, STACKED, TOGETHER = 150.0, 30.0, 9.0, 0.5
+
+ROW_BYTES, STACK_BYTES = 2**16, 2**21
+"""How large arrays may be that are handed over as one, and all of them."""
 
 INNER_NODES, INNER_COPIES = 40, 8
 """In a body, which is compiled once, only repeats of so many operations and copies are worth a loop."""
@@ -46,16 +50,18 @@ def weights(nodes: list[Node]) -> np.ndarray:
     return np.cumsum([0.0, *map(weight, nodes)])
 
 
-def pays(saved: float, copies: int, operations: int, stacked: int, loop: bool, inner: bool) -> bool:
+def pays(saved: float, window: Window, stacked: int, together: int, loop: bool, inner: bool) -> bool:
     """Whether a stretch is rolled.
 
     Arguments:
         saved: the weight of all copies but one.
-        copies, operations: how many copies of how many operations.
+        window: the copies.
         stacked: how many values have to be put together, and their cotangents taken apart.
+        together: how many more are handed over together.
         loop: whether it becomes a loop, or one operation on a batch each.
         inner: whether it is the body of a loop.
     """
-    if inner and (copies < INNER_COPIES or copies * operations < INNER_NODES):
+    operations = window.copies * window.period
+    if inner and (window.copies < INNER_COPIES or operations < INNER_NODES):
         return False
-    return saved > (LOOP if loop else BATCH) + STACKED * stacked
+    return saved > (LOOP if loop else BATCH) + STACKED * stacked + TOGETHER * together

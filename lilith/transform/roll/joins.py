@@ -13,12 +13,14 @@ _FEW = 3
 
 
 class _Piece(NamedTuple):
-    """Operands of a concatenation from `begin` to `end`; rows of `root` from `row` on, if it is given."""
+    """Operands of a concatenation from `begin` to `end`: parts of `root` that follow one another along its first axis
+    from `start` on, if it is given, each of `size` rows."""
 
     begin: int
     end: int
     root: Value | None
-    row: int
+    start: int
+    size: int
 
 
 def with_stacks_joined(graph: Graph) -> Graph:
@@ -49,24 +51,29 @@ def _pieces(sequence: Sequence, node: Node) -> list[_Piece]:
     pieces: list[_Piece] = []
     for i, x in enumerate(node.operands):
         view = sequence.views.get(x)
-        root, row = (view.root, view.start[0]) if view is not None and _is_row(view, axis) else (None, 0)
-        last = pieces[-1] if pieces else _Piece(0, 0, None, 0)
-        same = root is not None and last.root is root and x.type is node.operands[last.begin].type
-        if same and row == last.row + last.end - last.begin:
+        if view is None or not _is_part(view, axis):
+            pieces.append(_Piece(i, i + 1, None, 0, 0))
+            continue
+        root, start, size = view.root, view.start[0], view.sizes[0]
+        last = pieces[-1] if pieces else _Piece(0, 0, None, 0, 0)
+        same = last.root is root and last.size == size and x.type is node.operands[last.begin].type
+        if same and start == last.start + size * (last.end - last.begin):
             pieces[-1] = last._replace(end=i + 1)
         else:
-            pieces.append(_Piece(i, i + 1, root, row))
+            pieces.append(_Piece(i, i + 1, root, start, size))
     return [piece if piece.end - piece.begin > _FEW else piece._replace(root=None) for piece in pieces]
 
 
-def _is_row(view: View, axis: int) -> bool:
-    """Whether it is `root[i]`, with or without an axis of size 1 where the rows are put together."""
+def _is_part(view: View, axis: int) -> bool:
+    """Whether it is `root[i : i + n]`; along another axis than the first: `root[i]`, with or without an axis of size 1
+    where such rows are put together."""
     root = view.root
     if not root.shape or view.base != root.shape:
         return False
-    whole = view.sizes == (1, *root.shape[1:]) and max(view.stride) == 1
     rest = root.shape[1:]
-    return whole and view.shape in (rest, (*rest[:axis], 1, *rest[axis:]))
+    if view.sizes[1:] != rest or max(view.stride) != 1:
+        return False
+    return axis == 0 or (view.sizes[0] == 1 and view.shape in (rest, (*rest[:axis], 1, *rest[axis:])))
 
 
 def _parts(node: Node, piece: _Piece) -> list[Value]:
@@ -74,10 +81,10 @@ def _parts(node: Node, piece: _Piece) -> list[Value]:
         return list(node.operands[piece.begin : piece.end])
     root, axis, count = piece.root, node.params["axis"], piece.end - piece.begin
     x = root
-    if count < root.shape[0]:
+    if count * piece.size < root.shape[0]:
         none = (0,) * (root.ndim - 1)
-        limit = (piece.row + count, *root.shape[1:])
-        x = slice(root, start=(piece.row, *none), limit=limit, stride=(1,) * root.ndim)
+        limit = (piece.start + count * piece.size, *root.shape[1:])
+        x = slice(root, start=(piece.start, *none), limit=limit, stride=(1,) * root.ndim)
     if axis:
         x = transpose(x, axes=(*range(1, axis + 1), 0, *range(axis + 1, root.ndim)))
     one = node.operands[piece.begin].shape
