@@ -16,6 +16,7 @@ from lilith.cache import fast_paths, fast_paths_of
 from lilith.compile import missed, run, with_captures
 from lilith.config import config
 from lilith.derive import derive, raw_graph
+from lilith.donating import given_up, reused
 from lilith.ir.graph import Graph
 from lilith.ir.type import TensorType, is_supported, parse_type
 from lilith.ops import control
@@ -163,10 +164,30 @@ def value_and_grad(
     return gradient
 
 
-def jit(f: Callable[..., Any]) -> Callable[..., Any]:
+def _donate(donate: Any) -> tuple[int | str, ...]:
+    """Which arguments are given up, as a tuple."""
+    items = (donate,) if isinstance(donate, (int, np.integer, str)) else donate
+    if not isinstance(items, (tuple, list)) or not all(
+        isinstance(item, (int, np.integer, str)) and not isinstance(item, bool) for item in items
+    ):
+        raise ArgumentError(
+            f"donate={donate!r}: takes an argument's index, its name or a tuple of them",
+            hint="e.g. donate=(0, 'state')",
+        )
+    return tuple([item if isinstance(item, str) else int(item) for item in items])
+
+
+def jit(f: Callable[..., Any], donate: Any = ()) -> Callable[..., Any]:
     """f, compiled: the first call with arguments of certain types traces and compiles, later calls run.
 
-    f may take and return any structure. Static objects in the result (strings, None) are returned as they are.
+    f may take and return any structure. Static objects in the result (strings, None) are returned as they are. Where
+    all arrays are jax.Arrays the call returns before the program has finished; whoever looks at a result waits for it.
+
+    Arguments:
+        donate: arguments that are given up with the call (a position, a name or a tuple of them): the memory of their
+            jax.Arrays is used for results of the same types, and they cannot be used again. A training step that
+            donates parameters and optimizer state needs memory for one copy of them. NumPy arrays stay as they are.
+            Where Python decides on traced values, that is settled before anything is given up.
 
     >>> import numpy as np
     >>> double = jit(lambda x: {"twice": 2 * x})
@@ -174,14 +195,15 @@ def jit(f: Callable[..., Any]) -> Callable[..., Any]:
     {'twice': array([0., 2., 4.])}
     """
     check_function(f)
-    found = fast_paths_of(f, _JIT)
+    spec = interned(Spec(False, donate=_donate(donate))) if donate != () else _JIT
+    found = fast_paths_of(f, spec)
 
     @functools.wraps(f, updated=())
     def compiled(*args: Any, **kwargs: Any) -> Any:
         if kwargs or config.interpret:
-            return run(f, _JIT, args, kwargs)
+            return run(f, spec, args, kwargs)
         result = found.first(f, args)
-        return result if result is not MISS else missed(found, f, _JIT, args)
+        return result if result is not MISS else missed(found, f, spec, args)
 
     return compiled
 
@@ -232,20 +254,22 @@ def spec(shape: Any, dtype: Any = None) -> TensorType:
     return TensorType(sizes, wanted)
 
 
-def lower(f: Callable[..., Any], *args: Any, platform: str | None = None, **kwargs: Any) -> Lowered:
+def lower(f: Callable[..., Any], *args: Any, platform: str | None = None, donate: Any = (), **kwargs: Any) -> Lowered:
     """f as a StableHLO module, for arguments of these types.
 
     Arguments:
         args, kwargs: arrays, or types from `spec`, in any structure.
         platform: `cpu`, `cuda`, `rocm` or `tpu`, which need not be there; None for the default device's.
+        donate: arguments that are given up, as for `jit`; `compile().memory()` tells how much memory is reused.
 
     >>> text = str(lower(lambda x: 2 * x, spec("f32[3]")))
     >>> "(%x: tensor<3xf32>) -> tensor<3xf32>" in text, "stablehlo.multiply" in text
     (True, True)
     """
     check_function(f)
-    check_options("lower", f, platform=platform is not None)
-    return with_captures(f, lambda captures: _lowered(f, _JIT, args, kwargs, captures, platform))
+    check_options("lower", f, platform=platform is not None, donate=donate != ())
+    spec = Spec(False, donate=_donate(donate))
+    return with_captures(f, lambda captures: _lowered(f, spec, args, kwargs, captures, platform))
 
 
 def lower_grad(
@@ -283,9 +307,13 @@ def _lowered(
     captured = [np.array(x) if isinstance(x, np.ndarray) else x for x in captures.leaves]
     constants = [*captured, *derivation.hoisted]
     dynamic = [leaf.value for leaf in arguments.leaves if leaf.kind != STATIC]
-    placements = [sharding_of(x) for x in [*dynamic, *constants]]
-    calling = UserCalling(signature, constants, derivation.assemble)
-    return Lowered(derivation.graph, platform, calling, placements)
+    return Lowered(
+        derivation.graph,
+        platform,
+        UserCalling(signature, constants, derivation.assemble),
+        reused(derivation.graph, given_up(f, spec, arguments)),
+        [sharding_of(x) for x in [*dynamic, *constants]],
+    )
 
 
 def stop_gradient(x: Any) -> Any:

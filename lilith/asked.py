@@ -27,6 +27,7 @@ class Spec(NamedTuple):
         cotangent: with each call a structure of further arrays is given: a cotangent of the result, which may then
             have any shape, or tangents.
         mode: another transform than these, by its name in `lilith.derive.MODES`, with its own `options` (hashable).
+        donate: the arguments that are given up: their memory may be used for the results.
     """
 
     gradient: bool
@@ -35,6 +36,7 @@ class Spec(NamedTuple):
     cotangent: bool = False
     mode: str = ""
     options: Any = None
+    donate: tuple[int | str, ...] = ()
 
 
 _specs: dict[Spec, Spec] = {}
@@ -71,13 +73,18 @@ def asked_arguments(f: Callable[..., Any], spec: Spec, arguments: Arguments) -> 
     """The arguments whose gradients are asked for, in the order of `wrt`."""
     if spec.wrt is None:
         return list(range(len(arguments.names)))
-    asked = []
-    for item in spec.wrt if isinstance(spec.wrt, tuple) else (spec.wrt,):
+    return chosen_arguments(f, "wrt", spec.wrt if isinstance(spec.wrt, tuple) else (spec.wrt,), arguments)
+
+
+def chosen_arguments(f: Callable[..., Any], option: str, items: Sequence[Any], arguments: Arguments) -> list[int]:
+    """Which arguments an option names, by position or name."""
+    chosen = []
+    for item in items:
         count = sum(p is not None for p in arguments.positions)
         if isinstance(item, str):
             if item not in arguments.names:
                 raise ArgumentError(
-                    f"wrt={item!r}: {function_name(f)} was called without such an argument",
+                    f"{option}={item!r}: {function_name(f)} was called without such an argument",
                     hint=f"its arguments are {', '.join(arguments.names)}",
                 )
             index = arguments.names.index(item)
@@ -85,15 +92,16 @@ def asked_arguments(f: Callable[..., Any], spec: Spec, arguments: Arguments) -> 
             index = int(item) + count if item < 0 else int(item)
             if not 0 <= index < count:
                 raise ArgumentError(
-                    f"wrt={item}: {function_name(f)} was called with {count} positional arguments",
-                    hint="positions count from 0; keyword arguments are named: wrt='scale'",
+                    f"{option}={item}: {function_name(f)} was called with {count} positional arguments",
+                    hint=f"positions count from 0; keyword arguments are named: {option}='scale'",
                 )
         else:
             raise ArgumentError(
-                f"wrt={spec.wrt!r}: takes an index, a parameter name or a tuple of them", hint="e.g. wrt=(0, 'scale')"
+                f"{option}={item!r}: takes an index, a parameter name or a tuple of them",
+                hint=f"e.g. {option}=(0, 'scale')",
             )
-        asked.append(index)
-    return asked
+        chosen.append(index)
+    return chosen
 
 
 def wanted_leaves(f: Callable[..., Any], spec: Spec, arguments: Arguments) -> list[int]:

@@ -15,11 +15,12 @@ import numpy as np
 
 from lilith.asked import LEAF
 from lilith.derive import Derivation, unshared
+from lilith.donating import argument_of, refuse_deleted, refuse_shared
 from lilith.result import GradResult
 from lilith.source import DeviceError
 from lilith.straight import TooRich, Writer
 from lilith.trace import Traced
-from lowering.carrier import ArrayImpl, devices_holding, is_about_devices, set_x64, swap_x64
+from lowering.carrier import Array, ArrayImpl, devices_holding, is_about_devices, set_x64, swap_x64
 from lowering.runtime import JAX, PYTHON, SCALAR
 
 
@@ -41,6 +42,8 @@ class Layout(NamedTuple):
             it is the whole output) (`transform.pack.pack_outputs`).
         wait: called with the outputs where NumPy inputs must have been read before the caller goes on; or None.
         guards: which of the program's outputs holds the outcomes of its guards, an i64[n]; None if it has none.
+        check: gives these outcomes alone, before a program is called that uses up arguments; or None.
+        donated: which leaves are given up.
         path: the outcomes under which its results count.
         served: a counter of its runs that were right, in a list.
     """
@@ -52,6 +55,8 @@ class Layout(NamedTuple):
     places: Sequence[tuple[int, int | None]]
     wait: Callable[[Any], Any] | None
     guards: int | None
+    check: Callable[..., list[Any]] | None
+    donated: Sequence[int]
     path: np.ndarray
     served: list[int]
 
@@ -60,18 +65,18 @@ Named = tuple[str, Any]
 """A variable of the source, and an example of its values."""
 
 
-def _explained(error: ValueError, paths: Sequence[str], leaves: Sequence[Any]) -> Exception:
-    """Our error where JAX has refused arguments on different devices; any other as it is."""
+def _refuse_apart(error: Exception, paths: Sequence[str], leaves: Sequence[Any]) -> None:
+    """Raise our error where JAX has refused arguments on different devices."""
     if not is_about_devices(error):
-        return error
+        return
     places = [(path, devices_holding(x)) for path, x in zip(paths, leaves, strict=False)]
     first = next((path, found) for path, found in places if found)
     other = next(((path, found) for path, found in places if found and found != first[1]), first)
     named = [f"{path} is on {', '.join(sorted(map(str, found)))}" for path, found in (first, other)]
-    return DeviceError(
+    raise DeviceError(
         f"arguments on different devices: {' and '.join(named)}",
         hint="lilith.to_device(x, device) moves arrays; NumPy arrays go where the others are",
-    )
+    ) from None
 
 
 class _Call:
@@ -99,22 +104,69 @@ class _Call:
         """
         w, layout = self.writer, self.layout
         constants = [(w.name(constant), constant) for constant in layout.constants]
-        inputs = ", ".join(self._inputs([*leaves, *constants, *given]))
-        w.line("previous = swap_x64(True)")
-        w.line("try:")
-        w.line(f"    outputs = {w.name(layout.jitted)}({inputs})")
-        found = f"[{', '.join([x for x, _ in leaves])}]"
-        w.line("except ValueError as error:")
-        w.line(f"    raise {w.name(_explained)}(error, {w.name(self.derivation.graph.input_names)}, {found})")
-        w.line("finally:")
-        w.line("    set_x64(previous)")
+        inputs = self._inputs([*leaves, *constants, *given])
+        if layout.donated:
+            self._refuse_lost(leaves)
+        if layout.check is not None:
+            names = w.fresh("i", len(inputs))
+            for name, expression in zip(names, inputs, strict=True):
+                w.line(f"{name} = {expression}")
+            inputs = names
+            self._invoke("found", layout.check, inputs, leaves)
+            self._decide("found[0]", diverged)
+        self._invoke("outputs", layout.jitted, inputs, leaves)
         if layout.wait is not None:
             w.line(f"{w.name(layout.wait)}(outputs)")
         if layout.guards is not None:
-            w.line(f"found = asarray(outputs[{layout.guards}])")
-            w.line(f"if found.tobytes() != {w.name(layout.path.tobytes())}: {diverged}")
-            w.line(f"{w.name(layout.served)}[0] += 1")
+            self._decide(f"outputs[{layout.guards}]", diverged)
+        for i in layout.donated:  # also what XLA could not use, or has no result to put in its place
+            w.line(f"{leaves[i][0]}.delete()")
         w.line(f"return {self._result(self._outputs())}")
+
+    def _invoke(self, target: str, program: Any, inputs: Sequence[str], leaves: Sequence[Named]) -> None:
+        """Call a compiled program; an array that is gone, or on another device, is named in the error."""
+        w = self.writer
+        w.line("previous = swap_x64(True)")
+        w.line("try:")
+        w.line(f"    {target} = {w.name(program)}({', '.join(inputs)})")
+        if placed := self._on_device(leaves):
+            paths, names = tuple([path for path, _ in placed]), ", ".join([name for _, (name, _) in placed])
+            w.line("except (RuntimeError, ValueError) as error:")
+            w.line(f"    {self._refuse_deleted(leaves)}")
+            w.line(f"    {w.name(_refuse_apart)}(error, {w.name(paths)}, [{names}])")
+            w.line("    raise")
+        w.line("finally:")
+        w.line("    set_x64(previous)")
+
+    def _on_device(self, leaves: Sequence[Named]) -> list[tuple[str, Named]]:
+        """The leaves that are jax.Arrays, with their field paths."""
+        pairs = zip(self.derivation.graph.input_names, leaves, strict=False)
+        return [(path, leaf) for path, leaf in pairs if isinstance(leaf[1], Array)]
+
+    def _refuse_deleted(self, leaves: Sequence[Named]) -> str:
+        """The call that raises the error for a leaf that is gone."""
+        w, on_device = self.writer, self._on_device(leaves)
+        names, paths = "".join([f"{name}, " for _, (name, _) in on_device]), [path for path, _ in on_device]
+        return f"{w.name(refuse_deleted)}({w.name(self.derivation.graph.name)}, {w.name(paths)}, ({names}))"
+
+    def _decide(self, outcomes: str, diverged: str) -> None:
+        w, layout = self.writer, self.layout
+        w.line(f"found = asarray({outcomes})")
+        w.line(f"if found.tobytes() != {w.name(layout.path.tobytes())}: {diverged}")
+        w.line(f"{w.name(layout.served)}[0] += 1")
+
+    def _refuse_lost(self, leaves: Sequence[Named]) -> None:
+        """What is given up must still be there, and no other argument may use it."""
+        w, on_device = self.writer, self._on_device(leaves)
+        names = [name for _, (name, _) in on_device]
+        w.line(f"if {' or '.join([f'{name}.is_deleted()' for name in names])}: {self._refuse_deleted(leaves)}")
+        # the example itself may have such an array: the function is called right after this was written
+        count = len({(argument_of(path), id(x)) for path, (_, x) in on_device})
+        every = "".join([f"{name}, " for name, _ in leaves])
+        w.line(f"if len({{*map(id, ({', '.join(names)},))}}) != {count}:")
+        w.line(
+            f"    {w.name(refuse_shared)}({w.name(self.derivation.graph)}, {w.name(self.layout.donated)}, ({every}))"
+        )
 
     def _inputs(self, named: Sequence[Named]) -> list[str]:
         """The program's inputs as expressions: small leaves joined, swapped bytes put in order."""

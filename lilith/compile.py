@@ -32,13 +32,14 @@ from lilith.callpath import Diverged, fast_path
 from lilith.captures import Captures, scan
 from lilith.config import config
 from lilith.derive import Derivation, NeedsContent, derive, enclosing_decisions, given_values, hidden_state
+from lilith.donating import refuse_deleted
 from lilith.executable import Executable, module_of
 from lilith.guards import Decisions
 from lilith.interpreted import run_interpreted
 from lilith.ir.type import TensorType
 from lilith.merging import merged
 from lilith.paths import Paths, describe, settle
-from lilith.signature import leaf_key, sign, take_apart
+from lilith.signature import STATIC, leaf_key, sign, take_apart
 from lilith.source import ArgumentError
 from lilith.straight import MISS
 from lilith.trace import current_trace, is_tracing
@@ -115,7 +116,10 @@ def _miss(f: Any, spec: Spec, args: tuple, kwargs: dict[str, Any], cotangent: An
     leaves += captured
     given = leaves + (cotangent_leaves(cotangent) if spec.cotangent else [])
     _refuse_types(entry.name, given)
-    _, opaque = hidden_state(take_apart(f, args, kwargs), captures)
+    arguments = take_apart(f, args, kwargs)
+    paths = [leaf.path for leaf in arguments.leaves if leaf.kind != STATIC]
+    refuse_deleted(entry.name, [*paths, *captures.names], leaves)
+    _, opaque = hidden_state(arguments, captures)
     if any(isinstance(x, (Tracer, carrier.JaxTracer)) for x in given):
         derivation = variant.derivations.get(full)
         if derivation is None:
@@ -230,7 +234,8 @@ def _try_first(entry: Entry, variant: Variant, full: tuple, spec: Spec, old: Exe
 
 def _merged_program(a: Executable, b: Executable, call: Call, leaves: list[Any]) -> Executable | None:
     """One program for two paths that are taken in turn, where that can be."""
-    derivation = merged(a.derivation, b.derivation, len(leaves))
+    # a merged program decides for itself, and where arguments are given up that must have been done before
+    derivation = None if call.spec.donate else merged(a.derivation, b.derivation, len(leaves))
     if derivation is None:
         return None
     cotangents = cotangent_leaves(call.cotangent) if call.spec.cotangent else ()

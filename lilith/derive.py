@@ -24,6 +24,7 @@ from lilith.asked import (
 )
 from lilith.captures import Captures, content_scan, substitute
 from lilith.config import config
+from lilith.donating import donated_leaves
 from lilith.guards import Decisions, Guard
 from lilith.ir.graph import Graph, Value, current, fill_like
 from lilith.ir.type import TensorType
@@ -67,6 +68,7 @@ class Derivation(NamedTuple):
         stages: the graphs that it went through before it was simplified, by name; kept for `config.dump` only.
         finish: makes the user's result of value and gradients; None where these are the result.
         residuals: so many outputs before the guards' predicates stay on the device, for a later program.
+        donated: which of the arguments' dynamic leaves are given up with the call.
         rolled: which repeats became loops, as texts.
     """
 
@@ -82,6 +84,7 @@ class Derivation(NamedTuple):
     stages: tuple[Graph, ...] = ()
     finish: Callable[[Any], Any] | None = None
     residuals: int = 0
+    donated: tuple[int, ...] = ()
     rolled: tuple[str, ...] = ()
 
     def assemble(self, outputs: Sequence[Any]) -> Any:
@@ -328,7 +331,8 @@ def _derived(
     values, structure = split_aux(f, spec, recorded)
     kinds = [value_kind(y.type, [dynamic[i].kind for i in wanted] or [x.kind for x in dynamic]) for y in graph.outputs]
     if not spec.gradient:
-        return _derivation(recorded, graph, kinds, structure, [], None)
+        plain = _derivation(recorded, graph, kinds, structure, [], None)
+        return plain._replace(donated=donated_leaves(f, spec, arguments))
     main = [leaf.output for leaf in values if isinstance(leaf, Traced)]
     if spec.cotangent:
         value = tree.unflatten(recorded.structure, list(range(len(recorded.leaves))))

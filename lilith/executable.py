@@ -12,6 +12,7 @@ import numpy as np
 from lilith.callpath import Layout, general_path
 from lilith.config import config
 from lilith.derive import Derivation, given_values
+from lilith.donating import predicates, refuse_shared, reused
 from lilith.dump import write_stages
 from lilith.ir.graph import Graph
 from lilith.ops.control import show
@@ -19,6 +20,7 @@ from lilith.signature import describe
 from lilith.source import LilithWarning
 from lilith.transform.batch import batch_at
 from lilith.transform.pack import PACK_BYTES, TANGENT_BYTES, join_last, pack_inputs, pack_outputs
+from lilith.transform.simplify import remove_dead
 from lowering.carrier import Loaded, Module, block_until_ready, keep_compiled, sharding_of, to_device, x64_is_on
 from lowering.emit import emit
 from lowering.runtime import JAX
@@ -68,33 +70,50 @@ class Executable:
         self.recent = True
         self.fast_plan: Any = None
         kinds = derivation.kinds
+        count = len(kinds) - len(derivation.guards)
+        donated = derivation.donated
+        refuse_shared(derivation.graph, donated, leaves)
+        taken = reused(derivation.graph, donated, leaves, kinds[:count])
+        graph, check = _guarded(derivation, bool(taken))
+        graph, places = pack_outputs(graph, [i for i, kind in enumerate(kinds[:count]) if kind != JAX])
         first = len(derivation.graph.inputs) - len(cotangent)
         on_host = [i for i, x in enumerate(leaves) if describe(x)[0] != JAX]
         on_host += [first + i for i, x in enumerate(cotangent) if describe(x)[0] != JAX]
-        count = len(kinds) - len(derivation.guards)
-        graph = join_last(derivation.graph, len(derivation.guards)) if derivation.guards else derivation.graph
-        graph, places = pack_outputs(graph, [i for i, kind in enumerate(kinds[:count]) if kind != JAX])
-        graph, groups = pack_inputs(graph, on_host, TANGENT_BYTES if cotangent else PACK_BYTES)
+        limit = TANGENT_BYTES if cotangent else PACK_BYTES
+        graph, groups = pack_inputs(graph, on_host, limit)
+        alone = [i for i in range(len(derivation.graph.inputs)) if not any(i in group for group in groups)]
         if config.dump:
-            grouped = {i for group in groups for i in group}
             values = [*leaves, *derivation.hoisted, *cotangent]
-            single = [sharding_of(x) for i, x in enumerate(values) if i not in grouped]
+            single = [sharding_of(values[i]) for i in alone]
             write_stages(config.dump, derivation, graph, [*[None] * len(groups), *single])
-        # an array that the caller may change right after the call must have been read by then
-        hasty = JAX in kinds and on_host
         self.layout = Layout(
-            Loaded(module_of(graph)).jitted,
+            Loaded(module_of(graph), [len(groups) + alone.index(i) for i in taken]).jitted,
             groups,
             tuple(to_device(array) for array in derivation.hoisted),
             len(graph.outputs),
             places[:count],
-            block_until_ready if hasty else None,
-            places[count][0] if derivation.guards else None,
+            # an array that the caller may change right after the call must have been read by then
+            block_until_ready if JAX in kinds and on_host else None,
+            places[count][0] if derivation.guards and check is None else None,
+            None if check is None else Loaded(module_of(pack_inputs(check, on_host, limit)[0])).jitted,
+            donated,
             np.array(self.path, np.int64),
             [0],
         )
         self.run = general_path(self.layout, derivation, leaves, given_values(derivation, cotangent))
         _warn_of_decay(derivation.graph, kinds[: count - derivation.residuals])
+
+
+def _guarded(derivation: Derivation, apart: bool) -> tuple[Graph, Graph | None]:
+    """The graph with its guards' predicates as one output, the last; or, where they must be known before, apart from
+    it: a graph of their own."""
+    graph, count = derivation.graph, len(derivation.guards)
+    if not count:
+        return graph, None
+    joined = join_last(graph, count)
+    if not apart:
+        return joined, None
+    return remove_dead(graph.with_outputs(graph.outputs[:-count])), predicates(joined, 1)
 
 
 def _warn_of_decay(graph: Graph, kinds: Sequence[str]) -> None:

@@ -45,6 +45,7 @@ def describe_call(f: Any, spec: Spec, args: tuple, kwargs: dict[str, Any], captu
 def _spec_text(spec: Spec) -> str:
     given = spec.cotangent and not spec.mode
     options = {"options": spec.options, "wrt": spec.wrt, "has_aux": spec.has_aux or None, "cotangent": given or None}
+    options["donate"] = spec.donate or None
     shown = ", ".join(f"{k}={v!r}" for k, v in options.items() if v is not None)
     return f"{spec.mode or ('grad' if spec.gradient else 'jit')}({shown})"
 

@@ -250,6 +250,10 @@ def bind(module: Module, args: Sequence[Any]) -> list[Any]:
 class Loaded:
     """A compiled program on its device.
 
+    Arguments:
+        module: the program.
+        donate: which of its arguments are given up: results may be put in their place.
+
     Attributes:
         call: takes arrays (NumPy or jax.Array, of exactly the program's types), gives a list of jax.Arrays. It compiles
             at the first call; float64 is exact whatever JAX's global flag says.
@@ -260,13 +264,13 @@ class Loaded:
     call: Callable[..., list[Any]]
     jitted: Any
 
-    def __init__(self, module: Module):
+    def __init__(self, module: Module, donate: Sequence[int] = ()):
         def program(*args: Any) -> Any:
             return _primitive.bind(*args, token=module.token)
 
         program.__name__ = program.__qualname__ = module.name
         program.__signature__ = _signature(module.parameters)  # type: ignore[attr-defined]
-        self.jitted = jitted = jax.jit(program, keep_unused=True)
+        self.jitted = jitted = jax.jit(program, keep_unused=True, donate_argnums=tuple(donate))
 
         def call(*args: Any) -> list[Any]:
             with _x64():
@@ -328,15 +332,20 @@ def keep_compiled(path: str | None) -> None:
 
 
 def lower_ahead(
-    module: Module, types: Sequence[TensorType], platform: str | None = None, placements: Sequence[Any] = ()
+    module: Module,
+    types: Sequence[TensorType],
+    platform: str | None = None,
+    donate: Sequence[int] = (),
+    placements: Sequence[Any] = (),
 ) -> Any:
     """JAX's Lowered object of a module for arguments of these types; its `compile()` gives the Compiled one.
 
     Arguments:
+        donate: which of the arguments are given up.
         platform: one of `available_platforms()`; None for the default device's.
         placements: how each argument is sharded, None for those that are not.
     """
-    loaded = Loaded(module)
+    loaded = Loaded(module, donate)
     device = contextlib.nullcontext() if platform is None else jax.default_device(jax.devices(platform)[0])
     shardings = placements or [None] * len(types)
     with _x64(), device:
@@ -469,7 +478,7 @@ def sharding_of(x: Any) -> Any:
     return x.sharding if isinstance(x, _ArrayImpl) and len(x.sharding.device_set) > 1 else None
 
 
-def is_about_devices(error: ValueError) -> bool:
+def is_about_devices(error: Exception) -> bool:
     """Whether JAX refuses arguments because they lie on different devices."""
     return "incompatible devices" in str(error)
 

@@ -49,6 +49,7 @@ class Lowered:
         graph: any Graph; its inputs become the parameters of `main`.
         platform: what it is written for, one of `cpu`, `cuda`, `rocm`, `tpu`; None for the default device's.
         calling: how it is called once it is compiled.
+        donated: the inputs that are given up: results may be put in their place.
         placements: how each input is sharded, None for those that are not; what is compiled has the communication.
 
     `lilith.lower` and `lilith.lower_grad` make it; `str()` is the module's text.
@@ -59,6 +60,7 @@ class Lowered:
         graph: Graph,
         platform: str | None = None,
         calling: Calling | None = None,
+        donated: Sequence[int] = (),
         placements: Sequence[Any] = (),
     ):
         if platform is not None and platform not in PLATFORMS:
@@ -66,6 +68,7 @@ class Lowered:
         self.graph = graph
         self.platform = platform or carrier.available_platforms()[0]
         self.calling = calling or Calling()
+        self.donated = tuple(donated)
         self.placements = tuple(placements) if any([p is not None for p in placements]) else ()
         self._text = emit(graph, self.platform)
 
@@ -165,9 +168,8 @@ class Compiled:
             tuple(y.type for y in graph.outputs),
             show=show,
         )
-        ahead = carrier.lower_ahead(
-            module, [x.type for x in graph.inputs], self.lowered.platform, self.lowered.placements
-        )
+        types, lowered = [x.type for x in graph.inputs], self.lowered
+        ahead = carrier.lower_ahead(module, types, lowered.platform, lowered.donated, lowered.placements)
         try:
             return carrier.compile_ahead(ahead, options or None)
         except (RuntimeError, TypeError, ValueError) as error:
@@ -219,11 +221,13 @@ class Compiled:
         return cost_of(self.lowered.graph, dict(self._executable.cost_analysis() or {}))
 
     def memory(self) -> dict[str, int]:
-        """Sizes in bytes: of arguments, outputs, temporaries and code."""
+        """Sizes in bytes: of arguments, outputs, outputs that are put in the place of donated arguments, temporaries
+        and code."""
         stats = self._executable.memory_analysis()
         return {
             "arguments": stats.argument_size_in_bytes,
             "outputs": stats.output_size_in_bytes,
+            "reused": stats.alias_size_in_bytes,
             "temporaries": stats.temp_size_in_bytes,
             "code": stats.generated_code_size_in_bytes,
         }
