@@ -293,6 +293,9 @@ class Asked(NamedTuple):
 MODES: dict[str, Callable[[Asked, Callable[..., Recorded]], Derivation]] = {}
 """The other transforms, by name: `(asked, record) -> Derivation`; `record()` traces the function."""
 
+MOVING = frozenset({"jvp", "hvp", "vmap"})
+"""Modes in which an array that is in several places is an input of its own in each: each place has a tangent."""
+
 
 def derive(
     f: Callable[..., Any],
@@ -306,7 +309,7 @@ def derive(
 ) -> Derivation:
     """The derivation of one call. Raises LilithError where the program or the arguments are wrong."""
     arguments = take_apart(f, args, kwargs)
-    if not spec.mode or spec.mode == "vjp":
+    if spec.mode not in MOVING:
         arguments = arguments.tied()
     with collector_paused():
         return _derived(f, spec, arguments, captures, cotangent, interpreted, decisions)
