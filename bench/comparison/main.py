@@ -104,8 +104,11 @@ def _rows(
         with progress(len(pairs)) as (say, advance), warnings.catch_warnings():
             warnings.simplefilter("ignore")  # the peers warn about themselves at length
             for w, size in pairs:
-                title = f"{w.name} {size.label}"
-                found = {r["peer"]: r for r in measured(w, size, here, effort, lambda s, t=title: say(f"{t}: {s}"))}  # type: ignore[misc]
+
+                def told(text: str, title: str = f"{w.name} {size.label}") -> None:
+                    say(f"{title}: {text}")
+
+                found = {row["peer"]: row for row in measured(w, size, here, effort, told)}
                 for name in names:
                     gone = {"workload": w.name, "size": size.label, "kind": w.kind, "peer": name}
                     rows.append(found[name] if name in found else {**gone, "failure": missing[name]})

@@ -39,7 +39,7 @@ def write(folder: Path, machine: dict[str, Any], rows: list[dict[str, Any]]) -> 
 
 
 def draw(machine: dict[str, Any], rows: list[dict[str, Any]]) -> Figure:
-    """Left: warm calls as multiples of jax.jit's, a dot per peer. Right: first calls of Lilith and jax.jit, by stage."""
+    """Left: warm calls as multiples of jax.jit's, a dot per peer. Right: first calls of both compilers, by stage."""
     places = list(dict.fromkeys((row["workload"], row["size"]) for row in rows))
     height = {place: len(places) - 1 - i for i, place in enumerate(places)}
     figure = Figure(figsize=(13, 1.9 + 0.31 * len(places)), layout="constrained")
@@ -143,8 +143,8 @@ def document(machine: dict[str, Any], rows: list[dict[str, Any]], svg: str) -> s
         '<!doctype html><html lang="en"><head><meta charset="utf-8">'
         f"<title>Lilith beside its peers</title><style>{STYLE}</style></head><body>"
         f"<h1>Lilith beside its peers</h1>{lines}{svg}"
-        "<p>A click on a column's head sorts. Times are medians of synchronised calls in turns; spread is the distance of "
-        "the quartiles; every result was checked against the others before it was timed.</p>"
+        "<p>A click on a column's head sorts. Times are medians of synchronised calls in turns; spread is the distance "
+        "of the quartiles; every result was checked against the others before it was timed.</p>"
         f"<p>{boxes}</p><table><thead><tr>{''.join(f'<th>{html.escape(c)}</th>' for c in COLUMNS)}</tr></thead><tbody>"
         f"{''.join(_line(row) for row in rows)}</tbody></table><h2>Workloads</h2><dl>{about}</dl>"
         f'<script type="application/json" id="data">{data}</script><script>{SCRIPT}</script></body></html>\n'

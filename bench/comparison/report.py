@@ -123,29 +123,21 @@ def geometric_mean(values: Iterable[float]) -> float | None:
 
 
 def means(rows: list[dict[str, Any]]) -> list[str]:
-    """Lines with the geometric means over all workloads and sizes that both could do."""
-    by_place: dict[tuple[str, str], dict[str, dict[str, Any]]] = {}
-    for row in rows:
-        by_place.setdefault((row["workload"], row["size"]), {})[row["peer"]] = row
+    """Lines with the geometric means of Lilith's times by each peer's, over all that both could do."""
+    ours = {(row["workload"], row["size"]): row for row in rows if row["peer"] == "lilith" and "warm" in row}
     lines = []
-    for peer in dict.fromkeys(row["peer"] for row in rows):
-        if peer == "lilith":
-            continue
-        pairs = [
-            (p["lilith"], p[peer]) for p in by_place.values() if "warm" in p.get("lilith", ()) and "warm" in p[peer]
-        ]
-        if not pairs:
-            continue
-        warm = [ours["ratio"][peer]["median"] for ours, _ in pairs if ours.get("ratio", {}).get(peer)]
-        text = f"lilith / {peer}, geometric means over {len(pairs)}: warm {geometric_mean(warm):.2f}"
-        first = geometric_mean(
-            a["first_call"]["median"] / b["first_call"]["median"]
-            for a, b in pairs
-            if "first_call" in a and "first_call" in b
-        )
-        text += f", first call {first:.2f}" if first else ""
-        front = geometric_mean(_front(a) / _front(b) for a, b in pairs if "stages" in a and "stages" in b)
-        lines.append(text + (f", trace and lower {front:.2f}" if front else ""))
+    for peer in dict.fromkeys(row["peer"] for row in rows if row["peer"] != "lilith"):
+        theirs = [row for row in rows if row["peer"] == peer and "warm" in row]
+        pairs = [(ours[place], row) for row in theirs if (place := (row["workload"], row["size"])) in ours]
+        firsts = [(a, b) for a, b in pairs if "first_call" in a and "first_call" in b]
+        columns = {
+            "warm": [a["ratio"][peer]["median"] for a, _ in pairs if a.get("ratio", {}).get(peer)],
+            "first call": [a["first_call"]["median"] / b["first_call"]["median"] for a, b in firsts],
+            "trace and lower": [_front(a) / _front(b) for a, b in pairs if "stages" in a and "stages" in b],
+        }
+        found = [f"{what} {geometric_mean(values):.2f}" for what, values in columns.items() if values]
+        if found:
+            lines.append(f"lilith / {peer}, geometric means over {len(pairs)}: {', '.join(found)}")
     return lines
 
 

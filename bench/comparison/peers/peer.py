@@ -50,6 +50,10 @@ class Program(NamedTuple):
     read: Callable[[Any], list[np.ndarray]]
 
 
+def numpy_array(x: np.ndarray) -> np.ndarray:
+    return x
+
+
 class Kit(NamedTuple):
     """A peer's loops and derivatives, the same for all: what NumPy's API has no names for.
 
@@ -63,6 +67,7 @@ class Kit(NamedTuple):
         scan: `(body, carry, xs)`: `for x in xs: carry = body(carry, x)`; xs is an array or a tuple of them.
         while_loop: `(condition, body, carry)`: `while condition(carry): carry = body(carry)`.
         conv2d: `(x, w)`, images (n, c, height, width) and kernels (out, c, h, w), without padding.
+        constant: a NumPy array as the peer takes it.
     """
 
     gradient: Callable[..., Any]
@@ -74,6 +79,7 @@ class Kit(NamedTuple):
     scan: Callable[..., Any]
     while_loop: Callable[..., Any]
     conv2d: Callable[..., Any]
+    constant: Callable[..., Any] = numpy_array
 
 
 class Peer:
