@@ -11,6 +11,7 @@ import numpy as np
 from lilith import tree
 from lilith.asked import (
     LEAF,
+    Kept,
     Spec,
     check_cotangent,
     check_scalar,
@@ -26,7 +27,7 @@ from lilith.captures import Captures, content_scan, substitute
 from lilith.config import config
 from lilith.donating import donated_leaves
 from lilith.guards import Decisions, Guard
-from lilith.ir.graph import Graph, Value, current, fill_like
+from lilith.ir.graph import Graph, Source, Value, current, fill_like
 from lilith.ir.type import TensorType
 from lilith.randomness import ENTROPY, GENERATORS, refuse_entropy, without_randomness
 from lilith.result import GradResult, Labels
@@ -38,7 +39,7 @@ from lilith.signature import (
     take_apart,
     type_of,
 )
-from lilith.source import definition
+from lilith.source import TraceError, definition
 from lilith.trace import Recorded, Traced, collector_paused, trace_call, uncovered
 from lilith.tracer import Tracer
 from lilith.transform.reverse import reverse, structural_zeros
@@ -61,7 +62,7 @@ class Derivation(NamedTuple):
         value_leaves, value_structure: the result; leaves are output indices (Traced) or static objects. A structure
             that is one leaf is `LEAF`.
         entries: per argument where its gradient is: the index of an output; `(structure, leaves)`, leaves being such
-            indices or None; None for arguments that have no gradient.
+            indices, None or `Kept`; None for arguments that have no gradient.
         labels: for GradResult.
         outer, hoisted: what the extra inputs are given.
         guards: the decisions that the function made on traced values; their predicates are the graph's last outputs.
@@ -105,7 +106,8 @@ class Derivation(NamedTuple):
         if entry is None:
             return None
         structure, indices = entry
-        return tree.unflatten(structure, [None if i is None else outputs[i] for i in indices])
+        leaves = [None if i is None else i.value if isinstance(i, Kept) else outputs[i] for i in indices]
+        return tree.unflatten(structure, leaves)
 
 
 def given_values(derivation: Derivation, leaves: Sequence[Any]) -> list[Any]:
@@ -139,9 +141,25 @@ def _traceable(
             needed = _captures_behind(shown, [t.value for t in tracers], count, captures.names)
             if needed:
                 raise NeedsContent(shown, needed) from None
+            if "lilith.tracer.Tracer" in str(shown):
+                raise _of_another_library(shown) from error
             raise shown from error.__cause__
 
     return run
+
+
+def _of_another_library(error: Exception) -> TraceError:
+    """The error for jax.numpy and the like, which tell that they do not know what they were given."""
+    source, trace = None, error.__traceback__
+    while trace is not None:
+        if not tree.is_library_file(trace.tb_frame.f_code.co_filename):
+            source = Source(trace.tb_frame.f_code, trace.tb_lasti)
+        trace = trace.tb_next
+    return TraceError(
+        "a function of another library was given a traced array, which it does not take",
+        hint="numpy's functions, lilith.numpy and lilith.nn do, in the place of jax.numpy and jax.nn",
+        source=source,
+    )
 
 
 def record(

@@ -49,6 +49,8 @@ def explain(asking: tuple, path: str, found: Any) -> str:
     leaf = next((leaf for leaf in arguments.leaves if leaf.path == path), None)
     if leaf is None:
         return f"{path}: the argument has changed since the call, and has no such part any more."
+    if arguments.declared_static()[next(i for i, x in enumerate(arguments.leaves) if x is leaf)]:
+        return f"{path} is {leaf.value!r}: its class declares the field to be static, no data to differentiate by."
     if leaf.kind == STATIC:
         return _of_static(leaf)
     assert leaf.type is not None
