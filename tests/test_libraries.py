@@ -171,9 +171,7 @@ def test_a_linen_train_state() -> None:
 def test_functions_of_jax_do_not_take_traced_arrays() -> None:
     mlp = equinox.nn.MLP(2, 1, 4, 1, key=jax.random.key(0))
     for f in (lambda x: jnp.sum(jnp.sin(x)), lambda x: np.sum(jax.nn.gelu(x)), lambda x: np.sum(mlp(x))):
-        with pytest.raises(
-            lilith.TraceError, match=r"was given a traced array[\s\S]*test_libraries.py"
-        ):
+        with pytest.raises(lilith.TraceError, match=r"was given a traced array[\s\S]*test_libraries.py"):
             grad(f, np.ones(2, np.float32))
 
 
