@@ -404,5 +404,12 @@ def _derivation(
 
 def raw_graph(f: Callable[..., Any], args: tuple, kwargs: dict[str, Any], captures: Captures) -> Graph:
     """The graph of f itself, as it was recorded."""
+    arguments = take_apart(f, args, kwargs)
     with collector_paused():
-        return remove_dead(record(f, take_apart(f, args, kwargs), captures).graph)
+        return remove_dead(record(f, arguments, captures, decisions=known_decisions(arguments)).graph)
+
+
+def known_decisions(arguments: Arguments) -> Decisions | None:
+    """Decisions of its own for a call that is only looked at, if all of its values are there."""
+    unknown = (TensorType, Tracer, JaxTracer)
+    return None if any(isinstance(leaf.value, unknown) for leaf in arguments.leaves) else Decisions()

@@ -166,7 +166,8 @@ def _given_tangents(asked: Asked) -> list[int]:
         for leaf, t in zip(leaves, given, strict=True):
             if t is not None:
                 check_given("tangent", leaf.path, t, leaf.type or leaf.value, "an argument")
-                wanted.append(position)
+                if leaf.kind != STATIC:  # what is static may stand in the direction as it is
+                    wanted.append(position)
             position += leaf.kind != STATIC
     if not wanted:
         raise GradientError(f"{name}: no argument has a tangent", hint="give one for a float or a float array")

@@ -374,6 +374,21 @@ def test_derived_tangents_are_as_small_as_written_ones(f: Any, args: tuple, node
     assert len(graph.nodes) == nodes, graph
 
 
+def test_a_direction_may_have_the_static_parts_of_its_argument() -> None:
+    @dataclass
+    class Model:
+        n: int
+        w: Any
+        name: str = "m"
+
+    def loss(m: Any) -> Any:
+        return np.sum(m.w**m.n)
+
+    m, v = Model(3, np.array([1.0, 2.0])), Model(3, np.array([1.0, 10.0]))
+    np.testing.assert_allclose(hvp(loss, (m,), (v,))[0].w, [6.0, 120.0])
+    assert jvp(loss, (m,), (v,))[1] == 123.0
+
+
 def test_an_array_in_two_places_is_one_in_every_transform():
     w, v = np.array([1.0, 2.0]), np.array([0.5, -1.0])
     tied, moved = {"a": w, "b": w}, {"a": v, "b": v}
