@@ -313,6 +313,7 @@ def _lowered(
         UserCalling(signature, constants, derivation.assemble),
         reused(derivation.graph, given_up(f, spec, arguments)),
         [sharding_of(x) for x in [*dynamic, *constants]],
+        [dict(derivation.beside).get(i) for i in range(len(derivation.graph.outputs))],
     )
 
 

@@ -17,7 +17,7 @@ _ORDER = ("tpu", "cuda", "rocm", "cpu")
 
 
 def devices(platform: str | None = None) -> list[Any]:
-    """The devices of a platform, or of all platforms, those of the best one first.
+    """This process's devices of a platform, or of all platforms, those of the best one first.
 
     Each has `platform`, `id`, `device_kind`; they are JAX's own device objects.
 
@@ -37,7 +37,7 @@ def devices(platform: str | None = None) -> list[Any]:
 
 
 def best_available_device() -> Any:
-    """The first device of the best platform there is: TPU before GPU before CPU.
+    """The first device that this process has of the best platform there is: TPU before GPU before CPU.
 
     >>> import lilith
     >>> lilith.best_available_device() in lilith.devices()
