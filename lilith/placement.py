@@ -91,7 +91,9 @@ def find(device: Any) -> Any:
 def device(name: Any) -> Iterator[Any]:
     """Run what is called in the block on a device, as far as its arguments lie on none: NumPy arrays and numbers.
 
-    jax.Arrays stay where they are, and the program runs there. It holds for this thread; blocks nest.
+    jax.Arrays stay where they are, and the program runs there. It holds for this thread; blocks nest. In a coroutine
+    nothing should be awaited inside of the block: what else the thread does meanwhile would run on the device, too.
+    `lilith.lower` writes for its platform.
 
     Arguments:
         name: "cpu", "gpu", "gpu:1", "cuda:0", "tpu", or one of `lilith.devices()`.

@@ -440,6 +440,12 @@ def available_platforms() -> tuple[str, ...]:
     return tuple(dict.fromkeys(found))
 
 
+def default_platform() -> str:
+    """The platform of the device that is set for this thread (`default_device`), or else the best one."""
+    device: Any = _config.default_device.value
+    return _canonical(getattr(device, "platform", device) or jax.default_backend())
+
+
 def devices_of(platform: str) -> list[Any]:
     """The devices of one of `available_platforms()` that are this process's own."""
     return jax.local_devices(backend=platform)

@@ -68,7 +68,7 @@ class Lowered:
         if platform is not None and platform not in PLATFORMS:
             raise ArgumentError(f"there is no platform {platform!r}", hint=f"one of {', '.join(PLATFORMS)}")
         self.graph = graph
-        self.platform = platform or carrier.available_platforms()[0]
+        self.platform = platform or carrier.default_platform()
         self.calling = calling or Calling()
         self.donated = tuple(donated)
         self.placements = tuple(placements) if any([p is not None for p in placements]) else ()

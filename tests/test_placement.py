@@ -58,6 +58,15 @@ def test_to_device_takes_structures_and_keeps_dtypes_and_ties() -> None:
         lilith.grad(lambda x: np.sum(lilith.to_device(x, "cpu")), w)
 
 
+def test_programs_are_written_for_the_platform_of_the_block(monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setattr(jax, "default_backend", lambda: "tpu")
+    type = lilith.spec("f32[2]")
+    assert lilith.lower_grad(np.sum, type).platform == "tpu"
+    with lilith.device("cpu"):
+        assert lilith.lower_grad(np.sum, type).platform == "cpu"
+        assert lilith.lower_grad(np.sum, type, platform="cuda").platform == "cuda"
+
+
 def start(code: str, *arguments: str, **environment: str) -> subprocess.Popen[str]:
     """A process with 8 CPU devices that runs a program."""
     flags = {"XLA_FLAGS": "--xla_force_host_platform_device_count=8", "JAX_PLATFORMS": "cpu", **environment}
