@@ -45,7 +45,7 @@ from lilith.tracer import Tracer
 from lilith.transform.reverse import reverse, structural_zeros
 from lilith.transform.roll import roll
 from lilith.transform.simplify import remove_dead, simplify
-from lowering.carrier import Array, JaxTracer
+from lowering.carrier import Array, JaxTracer, readable
 from lowering.runtime import ARRAY
 
 
@@ -71,6 +71,7 @@ class Derivation(NamedTuple):
         residuals: so many outputs before the guards' predicates stay on the device, for a later program.
         donated: which of the arguments' dynamic leaves are given up with the call.
         rolled: which repeats became loops, as texts.
+        beside: (output, input) pairs: gradients that lie on the devices as the arguments do that they belong to.
     """
 
     graph: Graph
@@ -87,6 +88,7 @@ class Derivation(NamedTuple):
     residuals: int = 0
     donated: tuple[int, ...] = ()
     rolled: tuple[str, ...] = ()
+    beside: tuple[tuple[int, int], ...] = ()
 
     def assemble(self, outputs: Sequence[Any]) -> Any:
         """The user's result from the graph's outputs: `value`, or `(value, GradResult)` for a gradient."""
@@ -201,7 +203,7 @@ def record(
             types,
             names,
             name,
-            values if decisions is not None else None,
+            [readable(x) for x in values] if decisions is not None else None,
             interpreted=interpreted,
             decisions=decisions,
             pinnable=len(dynamic),
@@ -372,7 +374,8 @@ def _derived(
     zeros = unused_paths(arguments, differentiated, wanted)
     kinds.extend([dynamic[i].kind for i in wanted])
     labels, entries = gradient_entries(f, spec, arguments, wanted, len(graph.outputs), zeros)
-    return _derivation(recorded, whole, kinds, structure, entries, labels)
+    beside = tuple([(len(graph.outputs) + k, i) for k, i in enumerate(wanted)])
+    return _derivation(recorded, whole, kinds, structure, entries, labels)._replace(beside=beside)
 
 
 def unused_paths(arguments: Arguments, graph: Graph, wanted: list[int]) -> frozenset[str]:

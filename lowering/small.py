@@ -40,6 +40,15 @@ _REDUCED = 256
 _MATRIX = 4096
 
 
+KERNEL = 'mhlo.frontend_attributes = {inlineable = "false", xla_cpu_small_call = "true"}'
+"""The attribute of a call that becomes a kernel."""
+
+
+def without_kernels(text: str) -> str:
+    """A module for several devices: these may have to talk to each other within a step, which no kernel can."""
+    return text.replace(KERNEL, "mhlo.frontend_attributes = {}")
+
+
 class Step(NamedTuple):
     """What there is to know of a graph as part of a kernel.
 
@@ -157,5 +166,4 @@ def as_kernel(
     arguments = ", ".join(f"{x}: {tensor_type(t)}" for x, t in zip(names, types, strict=True))
     results = ", ".join(map(tensor_type, both))
     e.functions.append(f"func.func private @{name}({arguments}) -> ({results}) {{\n{body}\n}} loc(unknown)")
-    marks = 'mhlo.frontend_attributes = {inlineable = "false", xla_cpu_small_call = "true"}'
-    return e.several("func.call", operands, types, both, f"callee = @{name}, {marks}")[: len(types)]
+    return e.several("func.call", operands, types, both, f"callee = @{name}, {KERNEL}")[: len(types)]
