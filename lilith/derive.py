@@ -293,6 +293,9 @@ class Asked(NamedTuple):
 MODES: dict[str, Callable[[Asked, Callable[..., Recorded]], Derivation]] = {}
 """The other transforms, by name: `(asked, record) -> Derivation`; `record()` traces the function."""
 
+MOVING = frozenset({"jvp", "hvp", "vmap"})
+"""Modes in which an array that is in several places is an input of its own in each: each place has a tangent."""
+
 
 def derive(
     f: Callable[..., Any],
@@ -306,7 +309,7 @@ def derive(
 ) -> Derivation:
     """The derivation of one call. Raises LilithError where the program or the arguments are wrong."""
     arguments = take_apart(f, args, kwargs)
-    if not spec.mode or spec.mode == "vjp":
+    if spec.mode not in MOVING:
         arguments = arguments.tied()
     with collector_paused():
         return _derived(f, spec, arguments, captures, cotangent, interpreted, decisions)
@@ -383,5 +386,12 @@ def _derivation(
 
 def raw_graph(f: Callable[..., Any], args: tuple, kwargs: dict[str, Any], captures: Captures) -> Graph:
     """The graph of f itself, as it was recorded."""
+    arguments = take_apart(f, args, kwargs)
     with collector_paused():
-        return remove_dead(record(f, take_apart(f, args, kwargs), captures).graph)
+        return remove_dead(record(f, arguments, captures, decisions=known_decisions(arguments)).graph)
+
+
+def known_decisions(arguments: Arguments) -> Decisions | None:
+    """Decisions of its own for a call that is only looked at, if all of its values are there."""
+    unknown = (TensorType, Tracer, JaxTracer)
+    return None if any(isinstance(leaf.value, unknown) for leaf in arguments.leaves) else Decisions()

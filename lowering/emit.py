@@ -105,6 +105,9 @@ class Emitter:
         graph: what is being written.
         platform: one of PLATFORMS.
         lines: the operations so far.
+        functions: functions beside main that they call, as text.
+        in_kernel: whether they are part of such a function.
+        varying: names of what depends on the program's arguments.
         read: the values that the nodes at hand and their results use; a rule may leave out what nobody reads.
         location: the suffix that books an operation on the user's line.
     """
@@ -113,6 +116,9 @@ class Emitter:
         self.graph = graph
         self.platform = platform
         self.lines: list[str] = []
+        self.functions: list[str] = []
+        self.in_kernel = False
+        self.varying: set[str] = set()
         self.read: Callable[[], frozenset[Value]] = frozenset
         self.location = ""
         self._count = 0
@@ -243,11 +249,17 @@ class Emitter:
         for node in nodes:
             if located:
                 self.locate(node.source)
-            out = RULES[node.primitive.name](self, node, [names[x] for x in node.operands])
+            operands = [names[x] for x in node.operands]
+            out = RULES[node.primitive.name](self, node, operands)
+            varies = not self.varying.isdisjoint(operands)
             if out.__class__ is str:
                 names[node.results[0]] = out
+                if varies:
+                    self.varying.add(out)
             else:
                 names.update(zip(node.results, out, strict=True))
+                if varies:
+                    self.varying.update(out)
         self.read = outer
         return [names[y] for y in results]
 
@@ -288,7 +300,9 @@ def emit(graph: Graph, platform: str = "cpu") -> str:
         platform: one of PLATFORMS; matters only to graphs with operations that a vendor's library does.
     """
     e = Emitter(graph, platform)
-    names = e.body(graph, [f"%arg{i}" for i in range(len(graph.inputs))])
+    arguments = [f"%arg{i}" for i in range(len(graph.inputs))]
+    e.varying.update(arguments)
+    names = e.body(graph, arguments)
     parameters = ", ".join(
         f"%arg{i}: {tensor_type(x.type)} loc({string(name)})"
         for i, (x, name) in enumerate(zip(graph.inputs, graph.input_names, strict=True))
@@ -297,7 +311,7 @@ def emit(graph: Graph, platform: str = "cpu") -> str:
     returned = ", ".join(names)
     body = "\n".join([*e.lines, f'"func.return"({returned}) : ({results}) -> () loc(unknown)'])
     head = f"module @{string(graph.name)} {{\nfunc.func public @main({parameters}) -> ({results}) {{"
-    return "\n".join([head, body, "} loc(unknown)", "} loc(unknown)", *e.location_lines(), ""])
+    return "\n".join([head, body, "} loc(unknown)", *e.functions, "} loc(unknown)", *e.location_lines(), ""])
 
 
 import lowering.rules  # noqa: E402, F401  (fills RULES)

@@ -59,3 +59,12 @@ def test_loops_of_unknown_length():
 
     jax.config.update("jax_enable_x64", True)
     assert [len(row) for row in loops.unknown(rounds=1)] == [len(loops.FORWARD_HEADER)] * 3
+
+
+def test_first_call_of_a_python_loop():
+    """Both sides run in processes of their own, and agree."""
+    from bench import first_call
+
+    loop = next(loop for loop in first_call.python_loops() if loop.name.startswith("48 layers"))
+    row = first_call.compare_loop(loop)
+    assert row[0] == loop.name and len(row) == len(first_call.LOOPS_HEADER) and row[4] == "1.00x"

@@ -39,9 +39,11 @@ LEVELS = [
     {"lilith.api", "lilith.control"},
     {"lilith.nested"},
     {"lilith.transforms", "lilith.checkpointing", "lilith.customizing"},
-    {"lilith.testing", "lilith.demo", "lilith.minimizing"},
+    {"lilith.testing", "lilith.minimizing"},
+    {"lilith"},
+    {"lilith.demos"},
     {"lilith.cli"},
-    {"lilith.__main__", "lilith"},
+    {"lilith.__main__"},
 ]
 LOWERING_KNOWS = ("lilith.ir", "lilith.source", "lilith.ops", "lowering")
 
@@ -94,7 +96,7 @@ def test_imports_go_one_way(path):
 
 @pytest.mark.parametrize("path", FILES, ids=module_name)
 def test_only_the_carrier_knows_jax(path):
-    if module_name(path) == "lowering.carrier":
+    if module_name(path) in ("lowering.carrier", "lilith.demos.training"):  # optax's update is JAX's to compile
         return
     for target in imports(path, top_level_only=False):
         assert target.split(".")[0] not in ("jax", "jaxlib"), f"{path} imports {target}"
