@@ -23,12 +23,14 @@ from lilith.asked import (
     value_kind,
     wanted_leaves,
 )
+from lilith.buffers import Makers, with_buffers
 from lilith.captures import Captures, content_scan, substitute
 from lilith.config import config
 from lilith.donating import donated_leaves
 from lilith.guards import Decisions, Guard
 from lilith.ir.graph import Graph, Source, Value, current, fill_like
 from lilith.ir.type import TensorType
+from lilith.numpy.views import Storage
 from lilith.randomness import ENTROPY, GENERATORS, refuse_entropy, without_randomness
 from lilith.result import GradResult, Labels
 from lilith.signature import (
@@ -127,13 +129,23 @@ def unshared(x: Any) -> Any:
 
 
 def _traceable(
-    f: Callable[..., Any], arguments: Arguments, captures: Captures, count: int
+    f: Callable[..., Any], arguments: Arguments, captures: Captures, count: int, makers: Makers | None
 ) -> Callable[[list[Any]], Any]:
     """f as a function of the list of its inputs: tracers for `count` leaves of the arguments, then for the captures."""
 
+    dynamic = [leaf.value for leaf in arguments.leaves if leaf.kind != STATIC]
+
+    stand_in = makers.stand_in if makers is not None else None
+
     def run(tracers: list[Any]) -> Any:
+        for x, value in zip(tracers, dynamic, strict=False):
+            if isinstance(value, np.ndarray) and not value.shape:
+                x.memory = Storage(ordered=True)  # an array without axes, not a number
+        for x, value, name in zip(tracers[count:], captures.leaves, captures.names, strict=True):
+            if isinstance(value, np.ndarray) or x.shape:
+                x.memory = Storage(ordered=True, captured=name, nested=isinstance(value, Tracer))
         args, kwargs = arguments.rebuild(tracers[:count])
-        inner = substitute(f, captures, tracers[count:])
+        inner = substitute(f, captures, tracers[count:], stand_in)
         try:
             return inner(*args, **kwargs)
         except (TypeError, ValueError, RuntimeError) as error:
@@ -195,11 +207,11 @@ def record(
         decisions = enclosing_decisions()
     first = decisions.count if decisions is not None else 0
 
-    def recorded_once() -> Recorded:
+    def recorded_once(makers: Makers | None = None) -> Recorded:
         if decisions is not None:
             decisions.count = first  # a trace that is made again asks the same questions again
         return trace_call(
-            _traceable(f, arguments, captures, len(dynamic)),
+            _traceable(f, arguments, captures, len(dynamic), makers),
             types,
             names,
             name,
@@ -209,9 +221,9 @@ def record(
             pinnable=len(dynamic),
         )
 
-    recorded = without_randomness(recorded_once, generators, name, definition(f))
+    recorded = without_randomness(lambda: with_buffers(recorded_once), generators, name, definition(f))
     if not ENTROPY.isdisjoint(captures.mentions):
-        refuse_entropy(recorded, recorded_once(), name, definition(f))
+        refuse_entropy(recorded, with_buffers(recorded_once), name, definition(f))
     if not captures.whole and any(isinstance(leaf, Traced) and leaf.constant for leaf in recorded.leaves):
         raise NeedsContent(None, whole=True)
     if not config.roll or interpreted:
