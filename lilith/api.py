@@ -323,6 +323,7 @@ def _lowered(
         # nothing is given up before it is known that the path is the right one
         [] if derivation.guards else reused(derivation.graph, given_up(f, spec, arguments)),
         [sharding_of(x) for x in [*dynamic, *constants]],
+        [dict(derivation.beside).get(i) for i in range(len(derivation.graph.outputs))],
     )
 
 
