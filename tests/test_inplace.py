@@ -251,7 +251,7 @@ def test_values_and_gradients(f):
     x = np.sin(X * 7) + X
     before = x.copy()
     assert np.allclose(outcome(f, x)[0], f(x.copy()), rtol=1e-13)
-    check_grads(f, (x,), order=2)
+    check_grads(f, (x,), order=2 if f in (recurrence, fancy) else 1)
     assert np.array_equal(x, before)
 
 
