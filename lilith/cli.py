@@ -17,15 +17,13 @@ from typing import Any
 
 import numpy as np
 
-from lilith import demo
+from lilith import demos
 from lilith.api import grad, jit, lower, lower_grad, trace, trace_grad
 from lilith.files import export, load_program
 from lilith.ir.type import TensorType, parse_type
 from lilith.result import GradResult
 from lilith.source import LilithError
 from lowering.emit import PLATFORMS
-
-DEMOS = {"tutorial": demo.tutorial, "digits": demo.digits}
 
 _EXAMPLES = """
 targets:
@@ -95,6 +93,13 @@ def _imported(name: str) -> Any:
         if error.name is not None and (name == error.name or name.startswith(f"{error.name}.")):
             raise UsageError(f"there is no module {error.name}") from error
         raise
+
+
+def _positive(text: str) -> int:
+    number = int(text)
+    if number < 1:
+        raise argparse.ArgumentTypeError(f"{text} is not positive")
+    return number
 
 
 def parse_argument(text: str) -> Any:
@@ -252,14 +257,17 @@ def _parser() -> argparse.ArgumentParser:
             command.add_argument("--generic", action="store_true", help="MLIR's generic form")
             command.add_argument("--locations", action="store_true", help="with the user's lines")
             command.add_argument("--bytecode", action="store_true", help="a portable artifact (binary)")
-    demos = commands.add_parser("demo", help="run an example")
-    demos.add_argument(
-        "name",
-        nargs="?",
-        default="tutorial",
-        choices=list(DEMOS),
-        help="tutorial (default): value, gradients, graph, StableHLO, times; digits: train on handwritten digits",
+    examples = commands.add_parser(
+        "demo",
+        help="run an example",
+        formatter_class=argparse.RawDescriptionHelpFormatter,
+        description=f"Run an example:\n\n{demos.listing()}",
     )
+    examples.add_argument("name", nargs="?", default="tutorial", choices=list(demos.DEMOS), help="default: tutorial")
+    examples.add_argument("--list", action="store_true", help="say what there is, a line each")
+    examples.add_argument("--steps", type=_positive, help="passes over the data, or steps; starts of the mixture")
+    examples.add_argument("--seed", type=int, help="of what is drawn at random")
+    examples.add_argument("--out", metavar="FILE", help="where vae writes its picture")
     return parser
 
 
@@ -267,7 +275,10 @@ def main(argv: list[str] | None = None) -> int:
     """The command line; returns the exit code: 0, 1 where the program is wrong, 2 where the command line is."""
     options = _parser().parse_args(argv)
     if options.command == "demo":
-        return DEMOS[options.name]()
+        if options.list:
+            print(demos.listing())
+            return 0
+        return demos.run(options.name, steps=options.steps, seed=options.seed, out=options.out)
     try:
         if options.command == "export":
             if options.output in (None, "-"):

@@ -13,7 +13,7 @@ from lilith.ir.graph import Source, current
 
 _HERE = os.path.dirname(os.path.abspath(__file__))
 _OURS = (_HERE + os.sep, os.path.join(os.path.dirname(_HERE), "lowering") + os.sep)
-_DEMO = os.path.join(_HERE, "demo.py")  # its functions stand for the user's
+_DEMOS = os.path.join(_HERE, "demos", "")  # their functions stand for the user's
 _LIBRARIES = {"numpy", "scipy", "jax", "jaxlib", "optree", "opt_einsum"}
 _internal: dict[str, bool] = {}
 
@@ -25,7 +25,7 @@ def is_internal(filename: str) -> bool:
         parts = filename.split(os.sep)
         installed = "site-packages" in parts or "dist-packages" in parts
         found = _internal[filename] = (
-            (filename.startswith(_OURS) and filename != _DEMO)
+            (filename.startswith(_OURS) and not filename.startswith(_DEMOS))
             or filename.startswith(("<frozen", "<lilith", "<__array_function__"))
             or (installed and not _LIBRARIES.isdisjoint(parts))
         )

@@ -105,6 +105,8 @@ class Emitter:
         graph: what is being written.
         platform: one of PLATFORMS.
         lines: the operations so far.
+        functions: functions beside main that they call, as text.
+        in_kernel: whether they are part of such a function.
         read: the values that the nodes at hand and their results use; a rule may leave out what nobody reads.
         location: the suffix that books an operation on the user's line.
     """
@@ -113,6 +115,8 @@ class Emitter:
         self.graph = graph
         self.platform = platform
         self.lines: list[str] = []
+        self.functions: list[str] = []
+        self.in_kernel = False
         self.read: Callable[[], frozenset[Value]] = frozenset
         self.location = ""
         self._count = 0
@@ -297,7 +301,7 @@ def emit(graph: Graph, platform: str = "cpu") -> str:
     returned = ", ".join(names)
     body = "\n".join([*e.lines, f'"func.return"({returned}) : ({results}) -> () loc(unknown)'])
     head = f"module @{string(graph.name)} {{\nfunc.func public @main({parameters}) -> ({results}) {{"
-    return "\n".join([head, body, "} loc(unknown)", "} loc(unknown)", *e.location_lines(), ""])
+    return "\n".join([head, body, "} loc(unknown)", *e.functions, "} loc(unknown)", *e.location_lines(), ""])
 
 
 import lowering.rules  # noqa: E402, F401  (fills RULES)

@@ -5,12 +5,15 @@ from __future__ import annotations
 import sys
 from pathlib import Path
 
+import jax
+import numpy as np
 import pytest
 
 sys.path.insert(0, str(Path(__file__).parent.parent))
 
+import lilith
 from bench import __main__ as bench_main
-from bench import loops
+from bench import gpu, loops, workloads
 from bench.dispatch import fresh_lambdas
 
 
@@ -44,6 +47,18 @@ def test_transforms(monkeypatch, capsys):
     assert "whole first call" in capsys.readouterr().out
 
 
+def test_gpu(monkeypatch, capsys):
+    if "gpu" not in {device.platform for device in lilith.devices()}:
+        monkeypatch.setattr(sys, "argv", ["bench", "gpu"])
+        with pytest.raises(SystemExit, match="bench gpu: there is no device 'gpu' here; the platforms here: "):
+            bench_main.main()
+    small = [workloads.Workload("softmax", workloads.cross_entropy, (workloads.normal(8, 4), np.eye(8, 4)))]
+    monkeypatch.setattr(gpu, "_workloads", lambda: small)
+    monkeypatch.setattr(lilith, "devices", lambda platform: [jax.devices("cpu")[0]])  # as if it were one
+    gpu.main(rounds=1)
+    assert "softmax" in capsys.readouterr().out
+
+
 def test_a_hundred_fresh_lambdas_are_one_program():
     assert fresh_lambdas() == 1
 
@@ -59,3 +74,12 @@ def test_loops_of_unknown_length():
 
     jax.config.update("jax_enable_x64", True)
     assert [len(row) for row in loops.unknown(rounds=1)] == [len(loops.FORWARD_HEADER)] * 3
+
+
+def test_first_call_of_a_python_loop():
+    """Both sides run in processes of their own, and agree."""
+    from bench import first_call
+
+    loop = next(loop for loop in first_call.python_loops() if loop.name.startswith("48 layers"))
+    row = first_call.compare_loop(loop)
+    assert row[0] == loop.name and len(row) == len(first_call.LOOPS_HEADER) and row[4] == "1.00x"

@@ -40,9 +40,11 @@ LEVELS = [
     {"lilith.api", "lilith.control", "lilith.associative"},
     {"lilith.nested"},
     {"lilith.transforms", "lilith.checkpointing", "lilith.customizing"},
-    {"lilith.testing", "lilith.demo", "lilith.minimizing"},
+    {"lilith.testing", "lilith.minimizing"},
+    {"lilith"},
+    {"lilith.demos"},
     {"lilith.cli"},
-    {"lilith.__main__", "lilith"},
+    {"lilith.__main__"},
 ]
 LOWERING_KNOWS = ("lilith.ir", "lilith.source", "lilith.ops", "lowering")
 

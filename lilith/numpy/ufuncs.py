@@ -71,6 +71,8 @@ def _static_power(x: Any, exponent: Any, dtype: Any) -> Value | None:
         return None
     if type(x) is Value and dtype is None and kind(x.dtype) in "fc":
         base = x
+        if exponent == 2:
+            return elementwise.mul(x, x)
     else:
         types = [type_of(x), SCALAR_TYPES[type(exponent)]]
         inputs, _ = resolve(np.power, types, None if dtype is None else dtype_of(dtype))

@@ -20,10 +20,11 @@ def live_nodes(nodes: Sequence[Node], outputs: Sequence[Value]) -> tuple[Node, .
     needed = set(outputs)
     live: list[Node] = []
     for node in reversed(nodes):
-        if node.effect or not needed.isdisjoint(node.results):
-            rule = _PRUNE.get(node.primitive.name)
-            if rule is not None:
-                node = rule(node, needed)
+        primitive = node.primitive
+        if not needed.isdisjoint(node.results) or primitive.effect or (primitive.graphs and node.effect):
+            if primitive.graphs:
+                rule = _PRUNE.get(primitive.name)
+                node = node if rule is None else rule(node, needed)
             needed.update(node.operands)
             live.append(node)
     return tuple(reversed(live))

@@ -11,6 +11,7 @@ from lilith.ir.type import TensorType
 from lilith.ops.loops import FLAG, INDEX, types_of
 from lowering.emit import RULES, Emitter, i64_array
 from lowering.rules.elementwise import compare
+from lowering.small import as_kernel_if_small
 
 I32 = TensorType((), np.dtype(np.int32))
 
@@ -113,4 +114,11 @@ def _reverse_while(e: Emitter, node: Node, operands: list[str]) -> list[str]:
     return e.body(Graph(node.primitive.name, node.operands, ("",) * len(operands), (node,), node.results), operands)
 
 
-RULES.update({"case": _case, "while_loop": _while, "scan": _scan, "reverse_while": _reverse_while})
+RULES.update(
+    {
+        "case": _case,
+        "while_loop": as_kernel_if_small(_while),
+        "scan": as_kernel_if_small(_scan),
+        "reverse_while": _reverse_while,
+    }
+)

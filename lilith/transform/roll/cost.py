@@ -14,6 +14,9 @@ from lilith.transform.cut import EXPENSIVE, PRODUCTS
 from lilith.transform.roll.operands import Window
 
 ELEMENTWISE, PRODUCT, LARGE, LAYOUT = 1.5, 7.0, 30.0, 0.5
+FUSED, SMALL = 0.8, 64
+"""An elementwise operation on arrays of more than SMALL elements: a loop takes longer to run than one fused kernel."""
+
 LOOP, BATCH, STACKED, TOGETHER = 150.0, 30.0, 9.0, 0.5
 
 ROW_BYTES, STACK_BYTES = 2**16, 2**21
@@ -30,6 +33,8 @@ def weight(node: Node) -> float:
     found = _weights.get(node.primitive)
     if found is None:
         found = _weights[node.primitive] = _weight(node.primitive)
+    if found == ELEMENTWISE and node.results and node.results[0].type.size > SMALL:
+        return FUSED
     return found
 
 

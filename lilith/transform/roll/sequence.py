@@ -78,67 +78,62 @@ class Sequence:
         self.graph = graph
         self.members: list[Node] = []
         self.values: list[Value] = list(graph.inputs)
-        self.numbers: dict[Value, int] = {x: i for i, x in enumerate(graph.inputs)}
         self.views: dict[Value, View] = {}
         self.constants: dict[Value, Node] = {}
-        count = len(graph.inputs)
-        self._forms: dict[tuple, int] = {}
-        self._root, self._form = list(range(count)), [-1] * count
-        self._member, self._result = [-1] * count, [-1] * count
         known: dict[tuple, int] = {}
         codes: list[int] = []
         for node in graph.nodes:
             name = node.primitive.name
+            self.values += node.results
             if name in _CONSTANTS:
                 self.constants[node.results[0]] = node
-                self._define(node.results[0], -1, -1)
-            elif name not in ("slice", "reshape") or not self._add_view(node):
-                for k, y in enumerate(node.results):
-                    self._define(y, len(self.members), k)
+            elif (name != "slice" and name != "reshape") or not self._add_view(node):
                 self.members.append(node)
-                alone = (fences and any(y in fences for y in node.results)) or node.effect
+                alone = (fences and any([y in fences for y in node.results])) or node.effect
                 codes.append(known.setdefault((node,) if alone else _code(node), len(known)))
         self.codes = np.array(codes, dtype=np.int64)
-        self.root, self.form = np.array(self._root, dtype=np.int64), np.array(self._form, dtype=np.int64)
-        self.member, self.result = np.array(self._member, dtype=np.int64), np.array(self._result, dtype=np.int64)
-        self.constant = np.zeros(len(self.values), dtype=bool)
-        self.constant[[self.numbers[x] for x in self.constants]] = True
-        numbers = self.numbers
+        self.numbers = {x: i for i, x in enumerate(self.values)}
+        self._describe()
+
+    def _describe(self) -> None:
+        """Fill the arrays."""
+        numbers, count = self.numbers, len(self.values)
+        self.root = np.arange(count)
+        self.form, self.member, self.result = np.full((3, count), -1)
+        self.constant = np.zeros(count, dtype=bool)
+        self.constant[[numbers[x] for x in self.constants]] = True
+        first = [numbers[node.results[0]] for node in self.members if node.results]
+        self.member[first] = [i for i, node in enumerate(self.members) if node.results]
+        self.result[first] = 0
+        for i, node in enumerate(self.members):
+            for k, y in enumerate(node.results[1:], 1):
+                self.member[numbers[y]], self.result[numbers[y]] = i, k
+        viewed = [numbers[y] for y in self.views]
+        roots = [numbers[view.root] for view in self.views.values()]
+        forms: dict[tuple, int] = {}
+        self.form[viewed] = [forms.setdefault(view.form, len(forms)) for view in self.views.values()]
+        self.root[viewed], self.member[viewed], self.result[viewed] = roots, self.member[roots], self.result[roots]
         self.offsets = np.cumsum([0, *[len(node.operands) for node in self.members]], dtype=np.int64)
         self.operands = np.array([numbers[x] for node in self.members for x in node.operands], dtype=np.int64)
 
-    def _define(self, x: Value, member: int, result: int) -> None:
-        """Number a value that is no view."""
-        number = len(self.values)
-        self.numbers[x] = number
-        self.values.append(x)
-        self._root.append(number)
-        self._form.append(-1)
-        self._member.append(member)
-        self._result.append(result)
-
     def _add_view(self, node: Node) -> bool:
         """Describe a slice or reshape by its root; False where it cannot be."""
-        (x,), y, params = node.operands, node.results[0], node.params
-        if x in self.constants or not y.type.size:
+        x, y, params = node.operands[0], node.results[0], node.params
+        shape = y.type.shape
+        if x in self.constants or 0 in shape:
             return False
         view = self.views.get(x)
         if node.primitive.name == "reshape":
-            view = (view or view_of(x))._replace(shape=y.type.shape)
-        elif view is None:
-            view = View(x, x.type.shape, params["start"], y.type.shape, _stride(params, y), y.type.shape)
+            view = view or view_of(x)
+            self.views[y] = View(view.root, view.base, view.start, view.sizes, view.stride, shape)
+            return True
+        if view is None:
+            view = View(x, x.type.shape, params["start"], shape, _stride(params, y), shape)
         else:
-            view = sliced(view, params["start"], params["stride"], y.type.shape)
+            view = sliced(view, params["start"], params["stride"], shape)
             if view is None:
                 return False
-        root = self.numbers[view.root]
         self.views[y] = view
-        self.numbers[y] = len(self.values)
-        self.values.append(y)
-        self._root.append(root)
-        self._form.append(self._forms.setdefault(view.form, len(self._forms)))
-        self._member.append(self._member[root])
-        self._result.append(self._result[root])
         return True
 
     def root_of(self, x: Value) -> Value:
