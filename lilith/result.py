@@ -183,7 +183,8 @@ class GradResult:
             path = labels.names[labels.positions.index(index)]
         if path in labels.zeros:
             return True
-        below = [p for p in self.paths() if p.startswith(path) and p != path and p[len(path)] in ".["]
+        slopes = {p for p, slope in self.paths().items() if slope is not None}
+        below = [p for p in slopes if p.startswith(path) and p != path and p[len(path)] in ".["]
         return bool(below) and all(p in labels.zeros for p in below)
 
     def why(self, path: int | str) -> str:
