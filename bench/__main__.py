@@ -1,5 +1,5 @@
 """`python -m bench [WORKLOAD ...]` is the comparison with every peer, `python -m bench compare OLD NEW` compares two of
-them; `python -m bench NAME [--rounds N]`, NAME one of BENCHMARKS, looks at one side of Lilith beside jax alone."""
+them; `python -m bench NAME [--rounds N]`, NAME one of NAMES, looks at one side of Lilith beside jax alone."""
 
 from __future__ import annotations
 
@@ -10,15 +10,16 @@ from typing import Any
 
 
 def _benchmarks() -> dict[str, Callable[..., None]]:
-    from bench import dispatch, first_call, loops, numpy, steady, transforms
+    from bench import dispatch, first_call, gpu, loops, numpy, steady, transforms
 
-    modules = (dispatch, first_call, loops, numpy, steady, transforms)
+    modules = (dispatch, first_call, gpu, loops, numpy, steady, transforms)
     return {module.__name__.rpartition(".")[2]: module.main for module in modules}
 
 
 NAMES = {
     "dispatch": "cost of a warm call",
     "first_call": "from function to StableHLO to result",
+    "gpu": "warm workloads on a GPU, not part of all",
     "loops": "gradients of loops, in time and memory",
     "numpy": "functions one by one",
     "steady": "warm workloads",
@@ -34,7 +35,7 @@ def one_side(arguments: Sequence[str]) -> None:
     parser.add_argument("--rows", help="numpy: a regular expression for the rows to run, such as '^linalg|cumsum'")
     options = parser.parse_args(arguments)
     benchmarks = _benchmarks()
-    for name in benchmarks if options.name == "all" else [options.name]:
+    for name in sorted(benchmarks.keys() - {"gpu"}) if options.name == "all" else [options.name]:
         given: dict[str, Any] = {"rounds": options.rounds} if options.rounds else {}
         if options.rows and name == "numpy":
             given["rows"] = options.rows

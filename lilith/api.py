@@ -210,7 +210,7 @@ def jit(f: Callable[..., Any], donate: Any = ()) -> Callable[..., Any]:
 
 
 def trace(f: Callable[..., Any], *args: Any, **kwargs: Any) -> Graph:
-    """The graph that f makes of arguments of these types, as it is recorded. `print` shows it.
+    """The graph that f makes of arguments of these types, its Python loops rolled. `print` shows it.
 
     Where Python decides on traced values, it is the graph of the path that these arguments take.
 
@@ -323,6 +323,7 @@ def _lowered(
         # nothing is given up before it is known that the path is the right one
         [] if derivation.guards else reused(derivation.graph, given_up(f, spec, arguments)),
         [sharding_of(x) for x in [*dynamic, *constants]],
+        [dict(derivation.beside).get(i) for i in range(len(derivation.graph.outputs))],
     )
 
 

@@ -23,12 +23,14 @@ from lilith.asked import (
     value_kind,
     wanted_leaves,
 )
+from lilith.buffers import Makers, with_buffers
 from lilith.captures import Captures, content_scan, substitute
 from lilith.config import config
 from lilith.donating import donated_leaves
 from lilith.guards import Decisions, Guard
 from lilith.ir.graph import Graph, Source, Value, current, fill_like
 from lilith.ir.type import TensorType
+from lilith.numpy.views import Storage
 from lilith.randomness import ENTROPY, GENERATORS, refuse_entropy, without_randomness
 from lilith.result import GradResult, Labels
 from lilith.signature import (
@@ -45,7 +47,7 @@ from lilith.tracer import Tracer
 from lilith.transform.reverse import reverse, structural_zeros
 from lilith.transform.roll import roll
 from lilith.transform.simplify import remove_dead, simplify
-from lowering.carrier import Array, JaxTracer
+from lowering.carrier import Array, JaxTracer, readable
 from lowering.runtime import ARRAY
 
 
@@ -71,6 +73,7 @@ class Derivation(NamedTuple):
         residuals: so many outputs before the guards' predicates stay on the device, for a later program.
         donated: which of the arguments' dynamic leaves are given up with the call.
         rolled: which repeats became loops, as texts.
+        beside: (output, input) pairs: gradients that lie on the devices as the arguments do that they belong to.
     """
 
     graph: Graph
@@ -87,6 +90,7 @@ class Derivation(NamedTuple):
     residuals: int = 0
     donated: tuple[int, ...] = ()
     rolled: tuple[str, ...] = ()
+    beside: tuple[tuple[int, int], ...] = ()
 
     def assemble(self, outputs: Sequence[Any]) -> Any:
         """The user's result from the graph's outputs: `value`, or `(value, GradResult)` for a gradient."""
@@ -125,13 +129,23 @@ def unshared(x: Any) -> Any:
 
 
 def _traceable(
-    f: Callable[..., Any], arguments: Arguments, captures: Captures, count: int
+    f: Callable[..., Any], arguments: Arguments, captures: Captures, count: int, makers: Makers | None
 ) -> Callable[[list[Any]], Any]:
     """f as a function of the list of its inputs: tracers for `count` leaves of the arguments, then for the captures."""
 
+    dynamic = [leaf.value for leaf in arguments.leaves if leaf.kind != STATIC]
+
+    stand_in = makers.stand_in if makers is not None else None
+
     def run(tracers: list[Any]) -> Any:
+        for x, value in zip(tracers, dynamic, strict=False):
+            if isinstance(value, np.ndarray) and not value.shape:
+                x.memory = Storage(ordered=True)  # an array without axes, not a number
+        for x, value, name in zip(tracers[count:], captures.leaves, captures.names, strict=True):
+            if isinstance(value, np.ndarray) or x.shape:
+                x.memory = Storage(ordered=True, captured=name, nested=isinstance(value, Tracer))
         args, kwargs = arguments.rebuild(tracers[:count])
-        inner = substitute(f, captures, tracers[count:])
+        inner = substitute(f, captures, tracers[count:], stand_in)
         try:
             return inner(*args, **kwargs)
         except (TypeError, ValueError, RuntimeError) as error:
@@ -193,23 +207,23 @@ def record(
         decisions = enclosing_decisions()
     first = decisions.count if decisions is not None else 0
 
-    def recorded_once() -> Recorded:
+    def recorded_once(makers: Makers | None = None) -> Recorded:
         if decisions is not None:
             decisions.count = first  # a trace that is made again asks the same questions again
         return trace_call(
-            _traceable(f, arguments, captures, len(dynamic)),
+            _traceable(f, arguments, captures, len(dynamic), makers),
             types,
             names,
             name,
-            values if decisions is not None else None,
+            [readable(x) for x in values] if decisions is not None else None,
             interpreted=interpreted,
             decisions=decisions,
             pinnable=len(dynamic),
         )
 
-    recorded = without_randomness(recorded_once, generators, name, definition(f))
+    recorded = without_randomness(lambda: with_buffers(recorded_once), generators, name, definition(f))
     if not ENTROPY.isdisjoint(captures.mentions):
-        refuse_entropy(recorded, recorded_once(), name, definition(f))
+        refuse_entropy(recorded, with_buffers(recorded_once), name, definition(f))
     if not captures.whole and any(isinstance(leaf, Traced) and leaf.constant for leaf in recorded.leaves):
         raise NeedsContent(None, whole=True)
     if not config.roll or interpreted:
@@ -372,7 +386,8 @@ def _derived(
     zeros = unused_paths(arguments, differentiated, wanted)
     kinds.extend([dynamic[i].kind for i in wanted])
     labels, entries = gradient_entries(f, spec, arguments, wanted, len(graph.outputs), zeros)
-    return _derivation(recorded, whole, kinds, structure, entries, labels)
+    beside = tuple([(len(graph.outputs) + k, i) for k, i in enumerate(wanted)])
+    return _derivation(recorded, whole, kinds, structure, entries, labels)._replace(beside=beside)
 
 
 def unused_paths(arguments: Arguments, graph: Graph, wanted: list[int]) -> frozenset[str]:
