@@ -89,7 +89,8 @@ class GradResult:
         return iter([entry for entry, asked in zip(self._entries, self._labels.asked, strict=True) if asked])
 
     def __getitem__(self, key: int | str) -> Any:
-        """The gradient for an argument position, a parameter name or a field path such as `model.layers[0].W`.
+        """The gradient for an argument position, a parameter name or a field path such as `model.layers[0].W`, or
+        `model.layers[0]` for all that is below it.
 
         Raises:
             GradientError (a LookupError too): there is no such argument, or `wrt` did not ask for it.
@@ -135,11 +136,15 @@ class GradResult:
 
     def _by_path(self, path: str) -> Any:
         found = self.paths()
-        if path not in found:
-            raise NotAskedError(
-                f"GradResult of {self._labels.function}: no gradient named {path!r}", hint=f"names: {', '.join(found)}"
-            )
-        return found[path]
+        if path in found:
+            return found[path]
+        labels = self._labels
+        for entry, name, asked in zip(self._entries, labels.names, labels.asked, strict=True):
+            if asked and path.startswith(name) and any(p.startswith(path) and p[len(path)] in ".[" for p in found):
+                return _part(entry, path[len(name) :])
+        raise NotAskedError(
+            f"GradResult of {labels.function}: no gradient named {path!r}", hint=f"names: {', '.join(found)}"
+        )
 
     def _listing(self) -> str:
         labels = self._labels
@@ -178,7 +183,8 @@ class GradResult:
             path = labels.names[labels.positions.index(index)]
         if path in labels.zeros:
             return True
-        below = [p for p in self.paths() if p.startswith(path) and p != path and p[len(path)] in ".["]
+        slopes = {p for p, slope in self.paths().items() if slope is not None}
+        below = [p for p in slopes if p.startswith(path) and p != path and p[len(path)] in ".["]
         return bool(below) and all(p in labels.zeros for p in below)
 
     def why(self, path: int | str) -> str:
@@ -217,6 +223,18 @@ class GradResult:
                 hint="ask the result of grad or of a value_and_grad function itself",
             ) from None
         return explain(asking, path, found)
+
+
+def _part(x: Any, path: str) -> Any:
+    """The part of a structure at a field path that there is, as a prefix of its leaves' paths."""
+    while path:
+        children, _, steps = tree.take_apart(x)
+        fitting = [
+            k for k, step in enumerate(steps) if path.startswith(step) and path[len(step) :][:1] in ("", ".", "[")
+        ]
+        k = max(fitting, key=lambda k: len(steps[k]))
+        x, path = children[k], path[len(steps[k]) :]
+    return x
 
 
 tree.OPENED.add(GradResult)  # so that a compiled function can take and return one

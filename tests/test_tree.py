@@ -326,3 +326,13 @@ def test_a_tied_structure_in_three_places_and_none_that_is_unused() -> None:
             assert not g.is_structural_zero(path)
         assert g.is_structural_zero("m['a'][1]") and g.is_structural_zero("m['b']['d']")
     assert "m['e']: f64[2] ndarray, the same as m['a'][0]" in lilith.explain_cache(_thrice)
+
+
+def test_parts_of_a_gradient_by_their_paths() -> None:
+    model = Model(Layer(np.ones(2), np.ones(2)), Layer(np.ones(2), np.ones(2)))
+    model.more = {"a.b": {"c": np.ones(2)}, "a": 1.5}
+    _, g = lilith.grad(lambda m: np.sum(m.layers[1].W * m.more["a.b"]["c"]) * m.more["a"], model)
+    assert g["m.layers[1]"] is g[0].layers[1] and g["m.layers"] is g[0].layers
+    assert g["m.more['a.b']"] is g[0].more["a.b"] and g["m.more['a.b']['c']"] is g[0].more["a.b"]["c"]
+    assert g.is_structural_zero("m.layers[0]") and not g.is_structural_zero("m.layers[1]")
+    assert not any(wrong in g for wrong in ("m.layers[2]", "m.lay", "m.layers[1", "m.", "m.layers[1].W.x", ""))
