@@ -210,7 +210,7 @@ def jit(f: Callable[..., Any], donate: Any = ()) -> Callable[..., Any]:
 
 
 def trace(f: Callable[..., Any], *args: Any, **kwargs: Any) -> Graph:
-    """The graph that f makes of arguments of these types, as it is recorded. `print` shows it.
+    """The graph that f makes of arguments of these types, its Python loops rolled. `print` shows it.
 
     Where Python decides on traced values, it is the graph of the path that these arguments take.
 

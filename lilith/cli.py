@@ -95,6 +95,13 @@ def _imported(name: str) -> Any:
         raise
 
 
+def _positive(text: str) -> int:
+    number = int(text)
+    if number < 1:
+        raise argparse.ArgumentTypeError(f"{text} is not positive")
+    return number
+
+
 def parse_argument(text: str) -> Any:
     """One `--arg`: a type, a file of arrays or a Python literal."""
     type = parse_type(text)
@@ -258,6 +265,9 @@ def _parser() -> argparse.ArgumentParser:
     )
     examples.add_argument("name", nargs="?", default="tutorial", choices=list(demos.DEMOS), help="default: tutorial")
     examples.add_argument("--list", action="store_true", help="say what there is, a line each")
+    examples.add_argument("--steps", type=_positive, help="passes over the data, or steps; starts of the mixture")
+    examples.add_argument("--seed", type=int, help="of what is drawn at random")
+    examples.add_argument("--out", metavar="FILE", help="where vae writes its picture")
     return parser
 
 
@@ -268,7 +278,7 @@ def main(argv: list[str] | None = None) -> int:
         if options.list:
             print(demos.listing())
             return 0
-        return demos.run(options.name)
+        return demos.run(options.name, steps=options.steps, seed=options.seed, out=options.out)
     try:
         if options.command == "export":
             if options.output in (None, "-"):

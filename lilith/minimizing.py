@@ -11,7 +11,7 @@ import scipy.optimize
 
 from lilith import tree
 from lilith.api import jit, value_and_grad
-from lilith.signature import describe
+from lilith.signature import declared_static, describe
 from lilith.source import ArgumentError, DtypeError
 from lilith.transforms import hessian, hvp
 from lowering.carrier import to_device
@@ -60,10 +60,11 @@ class _Flat:
         self.places: list[tuple[int, slice, Any, str]] = []
         first: dict[int, slice] = {}  # an array in several places is one array
         self.size = 0
+        apart = declared_static(self.structure, self.leaves)
         for i, (leaf, path) in enumerate(zip(self.leaves, self.paths, strict=True)):
             tree.check_leaf(leaf, path)
             kind, type = describe(leaf)
-            if type is None or type.dtype.kind in "biu":
+            if type is None or type.dtype.kind in "biu" or i in apart:
                 continue
             if type.dtype.kind == "c":
                 raise DtypeError(

@@ -295,9 +295,9 @@ def signature_of(arguments: Arguments, derivation: Derivation, name: str) -> Sig
             remaining = iter(own)
             for index, is_dynamic in zip(indices, places, strict=True):
                 source = next(remaining) if is_dynamic else None
-                if index is not None and source is not None:
+                if isinstance(index, int) and source is not None:
                     gradient_of[index] = source
-            filled = tree.unflatten(structure, [None if i is None else _Slot(i) for i in indices])
+            filled = tree.unflatten(structure, [_Slot(i) if isinstance(i, int) else None for i in indices])
             gradients.append(layout_of(filled, arguments.names[k]))
     values = [_Slot(x.output) if isinstance(x, Traced) else x for x in derivation.value_leaves]
     value = tree.unflatten(derivation.value_structure, values)

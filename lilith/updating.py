@@ -9,7 +9,7 @@ import numpy as np
 
 from lilith import tree
 from lilith.result import GradResult
-from lilith.signature import describe
+from lilith.signature import declared_static, describe
 from lilith.source import ArgumentError, DtypeError, ShapeError
 from lilith.tracer import Tracer
 from lowering.carrier import JaxTracer
@@ -99,10 +99,11 @@ def _steps(
     paths = tree.paths(shape, "model")
     slopes = _matching(structure, shape, gradients, "the gradient")
     columns = [slopes, *[_matching(structure, shape, x, f"structure {i}") for i, x in enumerate(others, 3)]]
+    apart = declared_static(shape, leaves)
     done: dict[int, _Step] = {}
     steps: list[_Step | None] = []
-    for leaf, path, row in zip(leaves, paths, zip(*columns, strict=True), strict=True):
-        if row[0] is None or _is_static(leaf, row[0], path):
+    for i, (leaf, path, row) in enumerate(zip(leaves, paths, zip(*columns, strict=True), strict=True)):
+        if row[0] is None or i in apart or _is_static(leaf, row[0], path):
             steps.append(None)
             continue
         step = done.get(id(leaf)) if tree.is_array(leaf) else None

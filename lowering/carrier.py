@@ -513,6 +513,11 @@ def host_array(x: Any, dtype: np.dtype) -> np.ndarray:
     return np.asarray(x, dtype=dtype)
 
 
+def pytree_leaves(x: Any) -> list[Any]:
+    """What JAX's own registry takes for the leaves of x."""
+    return jax.tree_util.tree_leaves(x)
+
+
 def x64_is_on() -> bool:
     """JAX's own 64-bit flag, as the user set it."""
     return bool(_config.enable_x64.value)

@@ -2,6 +2,8 @@
 
 from __future__ import annotations
 
+import email.message
+import importlib.metadata
 import importlib.util
 import subprocess
 import sys
@@ -63,14 +65,35 @@ def test_the_list_and_what_is_missing(capsys, monkeypatch):
     assert main(["demo", "--list"]) == 0
     assert [line.split()[0] for line in capsys.readouterr().out.splitlines()] == list(demos.DEMOS)
     real = importlib.util.find_spec
-    monkeypatch.setattr(importlib.util, "find_spec", lambda name: None if name == "optax" else real(name))
+    monkeypatch.setattr(importlib.util, "find_spec", lambda name: None if name == "sklearn" else real(name))
     assert main(["demo", "vae"]) == 1
-    assert "needs optax: pip install optax" in capsys.readouterr().err
+    assert "needs scikit-learn: pip install scikit-learn" in capsys.readouterr().err
 
 
-def test_the_shell_gets_a_usage_message():
+def test_options_reach_the_example(capsys):
+    assert main(["demo", "language", "--steps", "2", "--seed", "3"]) == 0
+    out = capsys.readouterr().out
+    assert out.startswith("step    1  ") and "step    2  " in out and "step    3" not in out
+    assert main(["demo", "language", "--out", "x.png"]) == 2
+    assert capsys.readouterr().err == "lilith demo language has no option --out; it has --steps, --seed\n"
+    assert main(["demo", "--seed", "1"]) == 2
+    assert capsys.readouterr().err == "lilith demo tutorial has no option --seed; it has none\n"
+
+
+def test_the_language_models_text_is_there_without_a_clone(monkeypatch, tmp_path: Path):
+    monkeypatch.setattr(language, "__file__", str(tmp_path / "lilith" / "demos" / "language.py"))
+    (tmp_path / "README.md").write_text("another project's")
+    message = email.message.Message()
+    message.set_payload("Gradients, as pip keeps them")
+    monkeypatch.setattr(importlib.metadata, "metadata", lambda name: message)
+    assert language.readme() == "Gradients, as pip keeps them"
+
+
+def test_the_shell_gets_a_usage_message(capsys):
     with pytest.raises(SystemExit) as caught:
         main(["demo", "nothing"])
     assert caught.value.code == 2
+    error = capsys.readouterr().err
+    assert all(name in error for name in ["nothing", *demos.DEMOS])
     done = subprocess.run([sys.executable, "-m", "lilith", "--help"], capture_output=True, text=True, check=True)
     assert "demo" in done.stdout

@@ -151,7 +151,7 @@ BODIES = st.lists(st.tuples(st.sampled_from(sorted(STEPS)), st.sampled_from(sort
 STRETCHES = st.tuples(
     st.integers(3, 9),
     BODIES,
-    st.sampled_from(["", "sum", "collect", "inner", "delayed"]),
+    st.sampled_from(["", "sum", "collect", "inner", "delayed", "write", "update"]),
 )
 
 
@@ -159,7 +159,7 @@ def program(stretches: Any) -> Callable[..., Any]:
     """Python loops one after the other: over carries, with operands that vary, with sums and collected results."""
 
     def run(x, y):
-        h, other, older, total = x[0], y, y * 0.5, 0.0
+        h, other, older, total, table = x[0], y, y * 0.5, 0.0, x * 1.0
         for n, body, extra in stretches:
             kept = []
             for i in range(n):
@@ -173,11 +173,15 @@ def program(stretches: Any) -> Callable[..., Any]:
                     older = before
                 if extra == "sum":
                     total = total + np.sum(x[i % 8] ** 2) - h[0]
+                if extra == "write":
+                    table = written(table, (7 - i % 8,), h + 0.1 * table[i % 8])
+                if extra == "update":
+                    table = written(table, (i % 8, 1), table[i % 8, 1] * np.cos(h[0]))
                 if extra == "collect":
                     kept.append(h)
             if kept:
                 total = total + np.sum(np.stack(kept) ** 2) + kept[1][0]
-        return total + np.sum(h) + np.sum(other * older)
+        return total + np.sum(h) + np.sum(other * older) + np.sum(table**2)
 
     return run
 

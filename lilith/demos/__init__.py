@@ -4,8 +4,9 @@ from __future__ import annotations
 
 import importlib
 import importlib.util
+import inspect
 import sys
-from typing import NamedTuple
+from typing import Any, NamedTuple
 
 
 class Demo(NamedTuple):
@@ -20,12 +21,12 @@ DEMOS = {
     "tutorial": Demo("value, gradients, graph and StableHLO of a loss, and what a call costs"),
     "logistic": Demo("logistic regression by L-BFGS on the breast cancer data", (_DATA,)),
     "digits": Demo("a perceptron on handwritten digits, by Adam of optax", (_DATA, ("optax", "optax"))),
-    "convolution": Demo("a convolutional net on handwritten digits, to 98 % and more", (_DATA, ("optax", "optax"))),
+    "convolution": Demo("a convolutional net on handwritten digits, to 98 % and more", (_DATA,)),
     "mixture": Demo("a Gaussian mixture of the wine data by maximum likelihood, beside EM", (_DATA,)),
-    "language": Demo("an LSTM that learns to write Lilith's README", (("optax", "optax"),)),
+    "language": Demo("an LSTM that learns to write Lilith's README"),
     "vae": Demo(
         "a variational autoencoder of digits, with a picture of reconstructions",
-        (_DATA, ("optax", "optax"), ("matplotlib", "matplotlib")),
+        (_DATA, ("matplotlib", "matplotlib")),
     ),
 }
 """By the name of the module here."""
@@ -37,11 +38,23 @@ def listing() -> str:
     return "\n".join([f"{name:{width}}  {demo.title}" for name, demo in DEMOS.items()])
 
 
-def run(name: str) -> int:
-    """Run an example; the exit status."""
+def run(name: str, **options: Any) -> int:
+    """Run an example with what its main takes of `steps`, `seed` and `out`; None stands for its own choice.
+
+    Returns:
+        the exit status: 0, 1 where a package is missing, 2 where the example has no such option.
+    """
     missing = [pip for pip, module in DEMOS[name].needs if importlib.util.find_spec(module) is None]
     if missing:
         print(f"lilith demo {name} needs {', '.join(missing)}: pip install {' '.join(missing)}", file=sys.stderr)
         return 1
-    importlib.import_module(f"lilith.demos.{name}").main()
+    main = importlib.import_module(f"lilith.demos.{name}").main
+    given = {option: value for option, value in options.items() if value is not None}
+    taken = inspect.signature(main).parameters
+    for option in given:
+        if option not in taken:
+            knows = f"it has {', '.join(f'--{t}' for t in taken)}" if taken else "it has none"
+            print(f"lilith demo {name} has no option --{option}; {knows}", file=sys.stderr)
+            return 2
+    main(**given)
     return 0

@@ -10,7 +10,7 @@ import numpy as np
 
 import lilith
 from lilith import nn
-from lilith.demos.training import adam_step, batches, dense, digits
+from lilith.demos.training import adam, batches, dense, digits
 
 
 def scores(model: dict, images: Any) -> Any:
@@ -29,12 +29,12 @@ def loss(model: dict, images: Any, labels: Any) -> Any:
     return nn.cross_entropy(scores(model, images), labels) + 1e-5 * decay
 
 
-def _kernels(generator: np.random.Generator, inputs: int, outputs: int) -> dict[str, np.ndarray]:
+def kernels(generator: np.random.Generator, inputs: int, outputs: int) -> dict[str, np.ndarray]:
     kernels = generator.normal(0.0, (2 / (9 * inputs)) ** 0.5, (outputs, inputs, 3, 3)).astype(np.float32)
     return {"W": kernels, "b": np.zeros(outputs, np.float32)}
 
 
-def _shifted(images: np.ndarray, generator: np.random.Generator) -> np.ndarray:
+def shifted(images: np.ndarray, generator: np.random.Generator) -> np.ndarray:
     """Every image moved by up to one pixel each way: what a net should not care about."""
     padded = np.pad(images, ((0, 0), (1, 1), (1, 1)))
     down, right = generator.integers(0, 3, (2, len(images)))
@@ -42,30 +42,29 @@ def _shifted(images: np.ndarray, generator: np.random.Generator) -> np.ndarray:
     return padded[np.arange(len(images))[:, None, None], rows, columns]
 
 
-def train(epochs: int = 35, report: Callable[[str], None] = print) -> float:
+def train(epochs: int = 35, seed: int = 0, report: Callable[[str], None] = print) -> float:
     """The share of the 450 test images that are classified correctly after some passes over the others."""
     x, x_test, y, y_test = digits()
-    generator = np.random.default_rng(0)
+    generator = np.random.default_rng(seed)
     model = {
-        "first": _kernels(generator, 1, 16),
-        "second": _kernels(generator, 16, 32),
+        "first": kernels(generator, 1, 16),
+        "second": kernels(generator, 16, 32),
         "hidden": dense(generator, 32 * 16, 64),
         "out": dense(generator, 64, 10),
     }
-    model = lilith.to_device(model, lilith.best_available_device())
-    init, step = adam_step(loss, 3e-3, epochs * (len(x) // 64))
+    init, step = adam(loss, 3e-3, epochs * (len(x) // 64))
     classify = lilith.jit(scores)
     state, start, accuracy = init(model), time.perf_counter(), 0.0
     for epoch in range(1, epochs + 1):
         values = []
         for chosen in batches(64, len(x), generator):
-            model, state, value = step(model, state, _shifted(x[chosen], generator), y[chosen])
+            state, value = step(state, shifted(x[chosen], generator), y[chosen])
             values.append(value)
-        accuracy = float(np.mean(np.argmax(np.asarray(classify(model, x_test)), axis=1) == y_test))
+        accuracy = float(np.mean(np.argmax(np.asarray(classify(state["model"], x_test)), axis=1) == y_test))
         seconds = time.perf_counter() - start
         report(f"epoch {epoch:3d}  loss {np.mean(values):.4f}  test accuracy {accuracy:.2%}  {seconds:.1f} s")
     return accuracy
 
 
-def main() -> None:
-    print(f"{train():.2%} of the test images are classified correctly")
+def main(steps: int = 35, seed: int = 0) -> None:
+    print(f"{train(steps, seed):.2%} of the test images are classified correctly")

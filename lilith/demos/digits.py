@@ -10,7 +10,7 @@ import numpy as np
 
 import lilith
 from lilith import nn
-from lilith.demos.training import adam_step, batches, dense, digits
+from lilith.demos.training import batches, dense, digits
 
 
 def scores(model: list[dict], images: Any) -> Any:
@@ -25,23 +25,28 @@ def loss(model: list[dict], images: Any, labels: Any) -> Any:
     return nn.cross_entropy(scores(model, images), labels) + 1e-4 * decay
 
 
-def train(epochs: int = 20, report: Callable[[str], None] = print) -> float:
+def train(epochs: int = 20, seed: int = 0, report: Callable[[str], None] = print) -> float:
     """The share of the 450 test images that are classified correctly after some passes over the others."""
+    import optax
+
     x, x_test, y, y_test = digits()
-    generator = np.random.default_rng(0)
+    generator = np.random.default_rng(seed)
     model = lilith.to_device([dense(generator, 64, 128), dense(generator, 128, 10)], lilith.best_available_device())
-    init, step = adam_step(loss, 3e-3)
-    state, start, accuracy = init(model), time.perf_counter(), 0.0
+    optimiser = optax.adam(3e-3)
+    classify = lilith.jit(scores)
+    state, start, accuracy = optimiser.init(model), time.perf_counter(), 0.0
     for epoch in range(1, epochs + 1):
         values = []
         for chosen in batches(64, len(x), generator):
-            model, state, value = step(model, state, x[chosen], y[chosen])
+            value, g = lilith.grad(loss, model, x[chosen], y[chosen], wrt=0)
+            changes, state = optimiser.update(g[0], state, model)
+            model = optax.apply_updates(model, changes)
             values.append(value)
-        accuracy = float(np.mean(np.argmax(np.asarray(lilith.jit(scores)(model, x_test)), axis=1) == y_test))
+        accuracy = float(np.mean(np.argmax(np.asarray(classify(model, x_test)), axis=1) == y_test))
         seconds = time.perf_counter() - start
         report(f"epoch {epoch:3d}  loss {np.mean(values):.4f}  test accuracy {accuracy:.2%}  {seconds:.1f} s")
     return accuracy
 
 
-def main() -> None:
-    print(f"{train():.2%} of the test images are classified correctly")
+def main(steps: int = 20, seed: int = 0) -> None:
+    print(f"{train(steps, seed):.2%} of the test images are classified correctly")

@@ -12,13 +12,14 @@ import numpy as np
 
 import lilith
 from lilith import nn
-from lilith.demos.training import adam_step
+from lilith.demos.training import adam
 
 
 def readme() -> str:
     """The README's text: from the clone, or from what pip has installed."""
-    file = Path(__file__).parents[2] / "README.md"
-    if file.exists():
+    clone = Path(__file__).parents[2]
+    file = clone / "README.md"
+    if file.exists() and (clone / "pyproject.toml").exists():  # site-packages may hold another project's README.md
         return file.read_text(encoding="utf-8")
     return importlib.metadata.metadata("lilith").get_payload()  # type: ignore[attr-defined]
 
@@ -47,9 +48,8 @@ def loss(model: dict, text: Any) -> Any:
     return nn.cross_entropy(logits.reshape(-1, logits.shape[-1]), text[:, 1:].reshape(-1))
 
 
-def initial(characters: int, size: int) -> dict[str, np.ndarray]:
+def initial(generator: np.random.Generator, characters: int, size: int) -> dict[str, np.ndarray]:
     """A model with small random weights."""
-    generator = np.random.default_rng(0)
 
     def normal(*shape: int) -> np.ndarray:
         return generator.normal(0.0, shape[0] ** -0.5, shape).astype(np.float32)
@@ -79,28 +79,26 @@ def sample(model: dict, start: str, alphabet: str, count: int) -> str:
 
 
 def train(
-    steps: int = 300, size: int = 128, report: Callable[[str], None] = print
-) -> tuple[float, float, dict[str, Any], str]:
+    steps: int = 800, seed: int = 0, size: int = 128, report: Callable[[str], None] = print
+) -> tuple[float, float, dict, str]:
     """Bits per character at the beginning and at the end, the model, and its alphabet."""
     text = readme()
     alphabet = "".join(sorted(set(text)))
     codes = np.array([alphabet.index(c) for c in text])
-    model = lilith.to_device(initial(len(alphabet), size), lilith.best_available_device())
-    init, step = adam_step(loss, 1e-2, steps)
-    state, generator, length = init(model), np.random.default_rng(0), 64
-    bits: list[float] = []
-    start = time.perf_counter()
+    generator, length = np.random.default_rng(seed), 64
+    init, step = adam(loss, 1e-2, steps)
+    state, start, bits = init(initial(generator, len(alphabet), size)), time.perf_counter(), []
     for i in range(1, steps + 1):
-        begins = generator.integers(0, len(codes) - length - 1, 32)
-        model, state, value = step(model, state, codes[begins[:, None] + np.arange(length + 1)])
+        begins = generator.integers(0, len(codes) - length, 32)
+        state, value = step(state, codes[begins[:, None] + np.arange(length + 1)])
         bits.append(float(value) / np.log(2.0))
         if i % max(steps // 10, 1) == 0:
-            recent = np.mean(bits[-(steps // 10) :])
+            recent = np.mean(bits[-max(steps // 10, 1) :])
             report(f"step {i:4d}  {recent:.3f} bits per character  {time.perf_counter() - start:.1f} s")
-    return bits[0], float(np.mean(bits[-(max(steps // 20, 1)) :])), model, alphabet
+    return bits[0], float(np.mean(bits[-max(steps // 20, 1) :])), state["model"], alphabet
 
 
-def main() -> None:
-    first, last, model, alphabet = train()
+def main(steps: int = 800, seed: int = 0) -> None:
+    first, last, model, alphabet = train(steps, seed)
     print(f"{first:.2f} bits per character at first, {last:.2f} now; it writes:\n")
     print(sample(model, "Gradient", alphabet, 300))

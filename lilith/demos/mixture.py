@@ -44,9 +44,9 @@ def loss(m: Mixture, x: Any) -> Any:
     return -log_likelihood(m, x)
 
 
-def fit(x: np.ndarray, components: int, starts: int, report: Callable[[str], None]) -> float:
+def fit(x: np.ndarray, components: int, starts: int, seed: int, report: Callable[[str], None]) -> float:
     """The best mean log-likelihood found by L-BFGS from some random starts."""
-    generator = np.random.default_rng(0)
+    generator = np.random.default_rng(seed)
     d, best = x.shape[1], -np.inf
     for start in range(1, starts + 1):
         m = Mixture(
@@ -61,7 +61,7 @@ def fit(x: np.ndarray, components: int, starts: int, report: Callable[[str], Non
     return best
 
 
-def train(report: Callable[[str], None] = print, starts: int = 5) -> tuple[float, float]:
+def train(starts: int = 5, seed: int = 0, report: Callable[[str], None] = print) -> tuple[float, float]:
     """Mean log-likelihoods of three Gaussians on four standardised features of 178 wines: ours, and EM's."""
     from sklearn.datasets import load_wine
     from sklearn.mixture import GaussianMixture
@@ -69,12 +69,12 @@ def train(report: Callable[[str], None] = print, starts: int = 5) -> tuple[float
     data = load_wine()
     x = data.data[:, [data.feature_names.index(name) for name in FEATURES]]
     x = (x - x.mean(0)) / x.std(0)
-    ours = fit(x, 3, starts, report)
-    em = GaussianMixture(3, n_init=starts, random_state=0, tol=1e-6, max_iter=1000).fit(x)
+    ours = fit(x, 3, starts, seed, report)
+    em = GaussianMixture(3, n_init=starts, random_state=seed, tol=1e-6, max_iter=1000).fit(x)
     report(f"expectation maximisation, as many starts: log-likelihood {em.score(x):.4f}")
     return ours, float(em.score(x))
 
 
-def main() -> None:
-    ours, em = train()
+def main(steps: int = 5, seed: int = 0) -> None:
+    ours, em = train(steps, seed)
     print(f"log-likelihood per wine: {ours:.4f} by gradients, {em:.4f} by expectation maximisation")

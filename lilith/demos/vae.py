@@ -10,7 +10,7 @@ import numpy as np
 
 import lilith
 from lilith import nn
-from lilith.demos.training import adam_step, batches, dense, digits
+from lilith.demos.training import adam, batches, dense, digits
 
 LATENT = 8
 
@@ -38,25 +38,24 @@ def loss(model: dict, key: Any, images: Any) -> Any:
     return np.mean(cross_entropy + divergence)
 
 
-def train(epochs: int = 40, report: Callable[[str], None] = print) -> tuple[dict, list[float]]:
+def train(epochs: int = 40, seed: int = 0, report: Callable[[str], None] = print) -> tuple[dict, list[float]]:
     """The model, and the evidence lower bound on the 450 test images after each epoch."""
     x, x_test, _, _ = digits()
     x, x_test = x.reshape(-1, 64), x_test.reshape(-1, 64)
-    generator = np.random.default_rng(0)
+    generator = np.random.default_rng(seed)
     sizes = {"in": (64, 128), "latent": (128, 2 * LATENT), "back": (LATENT, 128), "out": (128, 64)}
     model = {name: dense(generator, *size) for name, size in sizes.items()}
     model["latent"]["W"] *= 0.1
-    model = lilith.to_device(model, lilith.best_available_device())
-    init, step = adam_step(loss, 3e-3)
+    init, step = adam(loss, 3e-3, epochs * (len(x) // 64))
     test = lilith.jit(loss)
     state, start, bounds = init(model), time.perf_counter(), []
     for epoch in range(1, epochs + 1):
         for chosen in batches(64, len(x), generator):
             key = lilith.random.key(int(generator.integers(1 << 31)))
-            model, state, _ = step(model, state, key, x[chosen])
-        bounds.append(-float(test(model, lilith.random.key(0), x_test)))
+            state, _ = step(state, key, x[chosen])
+        bounds.append(-float(test(state["model"], lilith.random.key(0), x_test)))
         report(f"epoch {epoch:3d}  test evidence bound {bounds[-1]:.3f} nats  {time.perf_counter() - start:.1f} s")
-    return model, bounds
+    return state["model"], bounds
 
 
 def picture(model: dict, path: str, count: int = 10) -> float:
@@ -72,10 +71,8 @@ def picture(model: dict, path: str, count: int = 10) -> float:
     return float(np.mean((images - again) ** 2))
 
 
-def main(path: str = "vae_digits.png") -> None:
-    model, bounds = train()
-    difference = picture(model, path)
-    print(
-        f"evidence bound {bounds[0]:.2f} -> {bounds[-1]:.2f} nats; mean squared difference of pixels {difference:.4f}"
-    )
-    print(f"test images and their reconstructions: {path}")
+def main(steps: int = 40, seed: int = 0, out: str = "vae_digits.png") -> None:
+    model, bounds = train(steps, seed)
+    difference = picture(model, out)
+    print(f"evidence bound {bounds[0]:.2f} -> {bounds[-1]:.2f} nats; mean square of the pixels' error {difference:.4f}")
+    print(f"test images and their reconstructions: {out}")

@@ -151,7 +151,7 @@ class Emission:
 
     def _large(self) -> bool:
         own = sum(y.type.nbytes for node in self.body.builder.nodes for y in node.results)
-        return bool(self.body.carries) and own * self.count > BATCH_BYTES
+        return own * self.count > BATCH_BYTES
 
     def final(self, place: Place, copy: int) -> Link | None:
         """The carry that ends as the value of that copy."""
