@@ -508,11 +508,6 @@ def readable(x: Any) -> Any:
     return _Spread(x) if spread else x
 
 
-def host_array(x: Any, dtype: np.dtype) -> np.ndarray:
-    """A number, ndarray or jax.Array as an ndarray."""
-    return np.asarray(x, dtype=dtype)
-
-
 def pytree_leaves(x: Any) -> list[Any]:
     """What JAX's own registry takes for the leaves of x."""
     return jax.tree_util.tree_leaves(x)
