@@ -89,17 +89,22 @@ def row(name: str, c: Comparison, target: str) -> list[str]:
 HEADER = ("", "lilith", "jax", "ratio", "of minima", "target")
 
 
+def processor() -> str:
+    """The processor's name."""
+    name = platform.processor() or platform.machine()
+    if os.path.exists("/proc/cpuinfo"):
+        with open("/proc/cpuinfo") as file:
+            name = next((line.split(":")[1].strip() for line in file if line.startswith("model name")), name)
+    return name
+
+
 def machine() -> str:
     """Processor, cores and versions, for the head of a report."""
     import jax
     import jaxlib
     import numpy as np
 
-    name = platform.processor() or platform.machine()
-    if os.path.exists("/proc/cpuinfo"):
-        with open("/proc/cpuinfo") as file:
-            name = next((line.split(":")[1].strip() for line in file if line.startswith("model name")), name)
     return (
-        f"{name}, {os.cpu_count()} cores; Python {platform.python_version()}, NumPy {np.__version__}, "
+        f"{processor()}, {os.cpu_count()} cores; Python {platform.python_version()}, NumPy {np.__version__}, "
         f"jax {jax.__version__}, jaxlib {jaxlib.__version__}, device {jax.devices()[0].device_kind}"
     )

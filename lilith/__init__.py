@@ -2,10 +2,11 @@
 
 from lilith import linalg, nn, numpy, random, special, testing
 from lilith.api import grad, jit, lower, lower_grad, print, spec, stop_gradient, trace, trace_grad, value_and_grad
+from lilith.associative import associative_scan
 from lilith.checkpointing import checkpoint, named
 from lilith.compile import explain_cache
 from lilith.config import config
-from lilith.control import associative_scan, cond, fori_loop, map, scan, switch, while_loop
+from lilith.control import cond, fori_loop, map, scan, switch, while_loop
 from lilith.customizing import custom, pure_callback
 from lilith.files import Program, ProgramFileError, export, load_compiled, load_program
 from lilith.ir.graph import Graph

@@ -15,11 +15,12 @@ from lilith.asked import Spec, function_name, interned
 from lilith.cache import fast_paths, fast_paths_of
 from lilith.compile import missed, run, with_captures
 from lilith.config import config
-from lilith.derive import derive, raw_graph
+from lilith.derive import derive, known_decisions, raw_graph
 from lilith.donating import given_up, reused
 from lilith.ir.graph import Graph
 from lilith.ir.type import TensorType, is_supported, parse_type
 from lilith.ops import control
+from lilith.paths import describe
 from lilith.program import UserCalling, signature_of
 from lilith.result import GradResult
 from lilith.signature import STATIC, take_apart
@@ -209,7 +210,9 @@ def jit(f: Callable[..., Any], donate: Any = ()) -> Callable[..., Any]:
 
 
 def trace(f: Callable[..., Any], *args: Any, **kwargs: Any) -> Graph:
-    """The graph that f makes of arguments of these types, as it is recorded. `print` shows it.
+    """The graph that f makes of arguments of these types, its Python loops rolled. `print` shows it.
+
+    Where Python decides on traced values, it is the graph of the path that these arguments take.
 
     >>> import numpy as np
     >>> graph = trace(lambda x: np.sum(x * x), np.ones(3))
@@ -223,6 +226,8 @@ def trace(f: Callable[..., Any], *args: Any, **kwargs: Any) -> Graph:
 def trace_grad(f: Callable[..., Any], *args: Any, wrt: Any = None, **kwargs: Any) -> Graph:
     """The graph that `grad(f, *args, **kwargs)` compiles: the value, then a gradient per differentiated array.
 
+    Where Python decides on traced values, it is the graph of one path, and what was decided on comes last.
+
     >>> import numpy as np
     >>> graph = trace_grad(lambda x: np.sum(x * x), np.ones(3))
     >>> [y.type for y in graph.outputs]
@@ -230,7 +235,8 @@ def trace_grad(f: Callable[..., Any], *args: Any, wrt: Any = None, **kwargs: Any
     """
     spec = _spec(f, wrt, False, False)
     check_options("trace_grad", f, wrt=wrt is not None)
-    return with_captures(f, lambda captures: derive(f, spec, args, kwargs, captures).graph)
+    decisions = known_decisions(take_apart(f, args, kwargs))
+    return with_captures(f, lambda captures: derive(f, spec, args, kwargs, captures, decisions=decisions).graph)
 
 
 def spec(shape: Any, dtype: Any = None) -> TensorType:
@@ -256,6 +262,9 @@ def spec(shape: Any, dtype: Any = None) -> TensorType:
 
 def lower(f: Callable[..., Any], *args: Any, platform: str | None = None, donate: Any = (), **kwargs: Any) -> Lowered:
     """f as a StableHLO module, for arguments of these types.
+
+    Where Python decides on traced values, and arrays are given, it is the path that these arguments take; calling the
+    compiled program with arguments that take another is an error, and it cannot be exported.
 
     Arguments:
         args, kwargs: arrays, or types from `spec`, in any structure.
@@ -296,7 +305,7 @@ def _lowered(
     f: Callable[..., Any], spec: Spec, args: tuple, kwargs: dict[str, Any], captures: Any, platform: str | None
 ) -> Lowered:
     arguments = take_apart(f, args, kwargs)
-    derivation = derive(f, spec, args, kwargs, captures)
+    derivation = derive(f, spec, args, kwargs, captures, decisions=known_decisions(arguments))
     outer = [*captures.leaves, *derivation.outer, *(leaf.value for leaf in arguments.leaves)]
     if any(isinstance(x, (Tracer, JaxTracer)) for x in outer):
         raise TraceError(
@@ -310,9 +319,11 @@ def _lowered(
     return Lowered(
         derivation.graph,
         platform,
-        UserCalling(signature, constants, derivation.assemble),
-        reused(derivation.graph, given_up(f, spec, arguments)),
+        UserCalling(signature, constants, derivation.assemble, derivation.guards, describe(derivation.guards)),
+        # nothing is given up before it is known that the path is the right one
+        [] if derivation.guards else reused(derivation.graph, given_up(f, spec, arguments)),
         [sharding_of(x) for x in [*dynamic, *constants]],
+        [dict(derivation.beside).get(i) for i in range(len(derivation.graph.outputs))],
     )
 
 

@@ -107,11 +107,16 @@ def chosen_arguments(f: Callable[..., Any], option: str, items: Sequence[Any], a
 def wanted_leaves(f: Callable[..., Any], spec: Spec, arguments: Arguments) -> list[int]:
     """Indices, among the dynamic leaves, of those to differentiate by."""
     asked = asked_arguments(f, spec, arguments)
-    dynamic = [leaf for leaf in arguments.leaves if leaf.kind != STATIC]
+    pairs = zip(arguments.leaves, arguments.declared_static(), strict=True)
+    flags = [(leaf, static) for leaf, static in pairs if leaf.kind != STATIC]
+    dynamic = [leaf for leaf, _ in flags]
     wanted = [
         i
-        for i, leaf in enumerate(dynamic)
-        if leaf.argument in asked and is_inexact(type_of(leaf.value).dtype) and arguments.first_of(i) == i
+        for i, (leaf, static) in enumerate(flags)
+        if leaf.argument in asked
+        and not static
+        and is_inexact(type_of(leaf.value).dtype)
+        and arguments.first_of(i) == i
     ]
     for argument in sorted(asked) if spec.wrt is not None else ():
         if not any(dynamic[i].argument == argument for i in wanted):
@@ -140,19 +145,39 @@ def _type_text(leaf: Any) -> str:
     return type(leaf.value).__name__ if leaf.kind in (STATIC, PYTHON) else repr(leaf.type)
 
 
+class Kept:
+    """What a gradient has of the argument itself: a field that its class declares to be no data."""
+
+    __slots__ = ("value",)
+
+    def __init__(self, value: Any):
+        self.value = value
+
+    def __eq__(self, other: object) -> bool:
+        return isinstance(other, Kept) and self.value is other.value
+
+    def __hash__(self) -> int:
+        return id(self.value)
+
+
 def gradient_entries(
     f: Callable[..., Any], spec: Spec, arguments: Arguments, wanted: list[int], first: int, zeros: frozenset[str]
 ) -> tuple[Labels, list[Any]]:
     """The labels of the result and, per argument, where its gradient's leaves are among the outputs."""
     asked = asked_arguments(f, spec, arguments)
     output = {leaf: first + k for k, leaf in enumerate(wanted)}
-    leaves: list[list[int | None]] = [[] for _ in arguments.structures]
+    leaves: list[list[int | Kept | None]] = [[] for _ in arguments.structures]
     count = 0
-    for leaf in arguments.leaves:
-        leaves[leaf.argument].append(None if leaf.kind == STATIC else output.get(arguments.first_of(count)))
+    for leaf, static in zip(arguments.leaves, arguments.declared_static(), strict=True):
+        place = None if leaf.kind == STATIC else output.get(arguments.first_of(count))
+        leaves[leaf.argument].append(Kept(leaf.value) if static and place is None else place)
         count += leaf.kind != STATIC
     entries = [
-        None if all(i is None for i in indices) else indices[0] if structure == LEAF else (structure, indices)
+        None
+        if not any(isinstance(i, int) for i in indices)
+        else indices[0]
+        if structure == LEAF
+        else (structure, indices)
         for structure, indices in zip(arguments.structures, leaves, strict=True)
     ]
     return Labels(

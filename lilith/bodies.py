@@ -11,10 +11,11 @@ from lilith import tree
 from lilith.derive import function_name
 from lilith.ir.graph import Builder, Graph, Value
 from lilith.ir.type import TensorType, result_dtype
+from lilith.numpy.views import Storage, write
 from lilith.ops import elementwise
 from lilith.signature import describe
 from lilith.source import ArgumentError, DtypeError, ShapeError
-from lilith.trace import SCALAR_TYPES, Trace, Traced, current_trace, trace_call
+from lilith.trace import SCALAR_TYPES, Trace, Traced, Written, current_trace, trace_call
 from lilith.tracer import Tracer
 
 # ---- structures -----------------------------------------------------------------------------------------------------
@@ -81,7 +82,7 @@ def record(f: Callable[..., Any], types: Sequence[TensorType], names: Sequence[s
         trace = current_trace()
         return [Tracer(trace.lift(leaf), trace) for leaf in parts.arrays]
 
-    recorded = trace_call(call, types, names, function_name(f))
+    recorded = trace_call(call, types, names, function_name(f), carries=True)
     outputs = [recorded.graph.outputs[leaf.output] for leaf in recorded.leaves if isinstance(leaf, Traced)]
     return Recorded(recorded.graph.with_outputs(outputs), found[0], [*recorded.captured, *recorded.hoisted])
 
@@ -152,6 +153,44 @@ def converted(graph: Graph, dtypes: Sequence[np.dtype]) -> Graph:
 def lifted(trace: Trace, x: Any, dtype: np.dtype) -> Value:
     value = trace.lift(x)
     return value if value.dtype == dtype else elementwise.convert(value, dtype=dtype)
+
+
+# ---- arrays that bodies write to ------------------------------------------------------------------------------------
+
+
+def carrying(attempt: Callable[[list[Tracer]], Any]) -> Any:
+    """The result of `attempt(arrays)`, tried again with every array from around that a body is found to write to.
+
+    The attempt gives these to its bodies as carries: `enter` at their start, `contents` at their end, `leave` then.
+    """
+    arrays: list[Tracer] = []
+    while True:
+        try:
+            return attempt(arrays)
+        except Written as written:
+            if any([x is written.root for x in arrays]):
+                raise
+            arrays.append(written.root)
+
+
+def enter(arrays: Sequence[Tracer], own: Sequence[Tracer]) -> None:
+    """Have `own` stand for the arrays in the body that is being traced."""
+    trace = current_trace()
+    for x, y in zip(arrays, own, strict=True):
+        y.memory = Storage(getattr(x.memory, "ordered", False))
+        trace.entered[id(x)] = x, y
+
+
+def contents(arrays: Sequence[Tracer]) -> list[Tracer]:
+    """What the arrays hold now."""
+    trace = current_trace()
+    return [Tracer(trace.lift(x), trace) for x in arrays]
+
+
+def leave(arrays: Sequence[Tracer], values: Sequence[Tracer]) -> None:
+    """Write what the bodies left in the arrays."""
+    for x, y in zip(arrays, values, strict=True):
+        write(x, current_trace().lift(y))
 
 
 # ---- errors ---------------------------------------------------------------------------------------------------------

@@ -13,7 +13,7 @@ from typing import Any, NamedTuple
 
 import numpy as np
 
-from lilith.asked import LEAF
+from lilith.asked import LEAF, Kept
 from lilith.derive import Derivation, unshared
 from lilith.donating import argument_of, refuse_deleted, refuse_shared
 from lilith.result import GradResult
@@ -230,7 +230,10 @@ class _Call:
         if entry is None or isinstance(entry, int):
             return "None" if entry is None else outputs[entry]
         structure, indices = entry
-        return self.writer.build(structure, ["None" if i is None else outputs[i] for i in indices])
+        leaves = [
+            "None" if i is None else self.writer.name(i.value) if isinstance(i, Kept) else outputs[i] for i in indices
+        ]
+        return self.writer.build(structure, leaves)
 
     def function(self, name: str, parameters: str) -> Callable[..., Any]:
         return self.writer.function(name, parameters, self.derivation.graph.name)

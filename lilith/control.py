@@ -1,4 +1,4 @@
-"""Structured control flow: cond, switch, while_loop, fori_loop, scan, associative_scan, map.
+"""Structured control flow: cond, switch, while_loop, fori_loop, scan, map.
 
 They take what the names mean elsewhere: functions and structures of arrays. Inside of a traced function they become one
 operation of its graph, with the functions as graphs of their own; what these read from around them is differentiated
@@ -10,7 +10,6 @@ takes the dtype that the body gives it.
 
 from __future__ import annotations
 
-import math
 import operator
 from collections.abc import Callable, Sequence
 from typing import Any
@@ -20,10 +19,14 @@ import numpy as np
 from lilith.bodies import (
     Parts,
     Recorded,
+    carrying,
     check_structure,
     common_type,
+    contents,
     converted,
+    enter,
     joined,
+    leave,
     lifted,
     record,
     reordered,
@@ -37,13 +40,13 @@ from lilith.ir.type import TensorType, kind
 from lilith.ops import elementwise, loops, shape
 from lilith.ops.loops import FLAG, INDEX, types_of
 from lilith.signature import describe
-from lilith.source import ArgumentError, DtypeError, ShapeError
+from lilith.source import ArgumentError, DtypeError, ShapeError, TraceError
 from lilith.trace import SCALAR_TYPES, Trace, current_trace, is_tracing
 from lilith.tracer import Tracer
 from lilith.transform.fission import emit_scan
 from lilith.transform.simplify import simplify
 
-_JIT = Spec(gradient=False)
+JIT = Spec(gradient=False)
 
 CHECKPOINT_BYTES = 2**20
 """How much memory the carries may take that the reverse mode of a `while_loop` keeps, unless `checkpoints` says."""
@@ -70,7 +73,7 @@ def cond(pred: Any, true_function: Callable[..., Any], false_function: Callable[
     (6.0, -1.0)
     """
     if not is_tracing():
-        return run(lambda p, *xs: cond(p, true_function, false_function, *xs), _JIT, (_plain(pred), *operands), {})
+        return run(lambda p, *xs: cond(p, true_function, false_function, *xs), JIT, (_plain(pred), *operands), {})
     trace = current_trace()
     flag = trace.lift(pred)
     if flag.shape:
@@ -91,7 +94,7 @@ def switch(index: Any, branches: Sequence[Callable[..., Any]], *operands: Any) -
     if not branches:
         raise ArgumentError("switch: no branches", hint="give a list with at least one function")
     if not is_tracing():
-        return run(lambda i, *xs: switch(i, branches, *xs), _JIT, (_plain(index), *operands), {})
+        return run(lambda i, *xs: switch(i, branches, *xs), JIT, (_plain(index), *operands), {})
     trace = current_trace()
     number = trace.lift(index)
     if number.shape or kind(number.dtype) not in "iu":
@@ -109,6 +112,31 @@ def _plain(x: Any) -> Any:
 
 
 def _branch(name: str, trace: Trace, index: Value, functions: Sequence[Callable[..., Any]], operands: tuple) -> Any:
+    """The branches, with arrays from around that they write to among their operands and results."""
+
+    def attempt(arrays: list[Tracer]) -> Any:
+        if not arrays:
+            return _cases(name, trace, index, functions, operands)
+        result, values = _cases(name, trace, index, [_writing(f, arrays) for f in functions], (*operands, list(arrays)))
+        leave(arrays, values)
+        return result
+
+    return carrying(attempt)
+
+
+def _writing(f: Callable[..., Any], arrays: Sequence[Tracer]) -> Callable[..., Any]:
+    """f as a function that takes the arrays it writes to besides, and gives what they hold then."""
+
+    def call(*args: Any) -> tuple[Any, list[Tracer]]:
+        enter(arrays, args[-1])
+        result = f(*args[:-1])
+        return result, contents(arrays)
+
+    call.__name__ = function_name(f)
+    return call
+
+
+def _cases(name: str, trace: Trace, index: Value, functions: Sequence[Callable[..., Any]], operands: tuple) -> Any:
     given = Parts.of(operands, "operands", ints=False)
     arrays = [trace.lift(x) for x in given.arrays]
     recorded = [
@@ -163,8 +191,38 @@ def while_loop(
     """
     _check_checkpoints(checkpoints)
     if not is_tracing():
-        return run(lambda x: while_loop(cond_function, body_function, x, checkpoints=checkpoints), _JIT, (init,), {})
+        return run(lambda x: while_loop(cond_function, body_function, x, checkpoints=checkpoints), JIT, (init,), {})
     trace = current_trace()
+
+    def attempt(arrays: list[Tracer]) -> Any:
+        if not arrays:
+            return _while(trace, cond_function, body_function, init, checkpoints)
+
+        def step(state: tuple[Any, list[Tracer]]) -> tuple[Any, list[Tracer]]:
+            return _writing(body_function, arrays)(*state)
+
+        def test(state: tuple[Any, list[Tracer]]) -> Any:
+            enter(arrays, state[1])
+            before = [x.value for x in state[1]]
+            result = cond_function(state[0])
+            if any([x.value is not y for x, y in zip(contents(arrays), before, strict=True)]):
+                raise TraceError(
+                    "while_loop: the condition writes to an array from around it", hint="write to it in the body"
+                )
+            return result
+
+        step.__name__, test.__name__ = function_name(body_function), function_name(cond_function)
+        carry, values = _while(trace, test, step, (init, list(arrays)), checkpoints)
+        leave(arrays, values)
+        return carry
+
+    return carrying(attempt)
+
+
+def _while(
+    trace: Trace, cond_function: Callable[..., Any], body_function: Callable[..., Any], init: Any, checkpoints: Any
+) -> Any:
+    """Record and emit a loop with a condition."""
     start = Parts.of(init, "carry")
 
     def at(types: list[TensorType]) -> tuple[list[TensorType], Recorded]:
@@ -230,7 +288,7 @@ def scan(
     6.0 [0. 2. 9.]
     """
     if not is_tracing():
-        return run(lambda c, x: scan(f, c, x, length, reverse=reverse), _JIT, (init, xs), {})
+        return run(lambda c, x: scan(f, c, x, length, reverse=reverse), JIT, (init, xs), {})
     trace = current_trace()
     rows = Parts.of(xs, "xs", ints=False)
     stacks = [trace.lift(x) for x in rows.arrays]
@@ -282,7 +340,38 @@ def _counted(
     length: int,
     reverse: bool,
 ) -> tuple[Any, Any]:
-    """Record and emit a scan of `f(index, carry, slices) -> (carry, y)`."""
+    """A scan of `f(index, carry, slices) -> (carry, y)`; arrays from around that f writes to are carries, too."""
+    rest = (row_paths, stacks, length, reverse)
+
+    def attempt(arrays: list[Tracer]) -> tuple[Any, Any]:
+        if not arrays:
+            return _steps(name, trace, f, start, *rest)
+
+        def step(index: Any, state: tuple[Any, list[Tracer]], slices: list[Tracer]) -> tuple[Any, Any]:
+            enter(arrays, state[1])
+            carry, y = f(index, state[0], slices)
+            return (carry, contents(arrays)), y
+
+        step.__name__ = f.__name__
+        both = Parts.of((start.with_arrays(start.arrays), list(arrays)), "carry")
+        (carry, values), y = _steps(name, trace, step, both, *rest)
+        leave(arrays, values)
+        return carry, y
+
+    return carrying(attempt)
+
+
+def _steps(
+    name: str,
+    trace: Trace,
+    f: Callable[[Any, Any, list[Tracer]], tuple[Any, Any]],
+    start: Parts,
+    row_paths: list[str],
+    stacks: list[Value],
+    length: int,
+    reverse: bool,
+) -> tuple[Any, Any]:
+    """Record and emit a scan."""
     slices = [x.type.with_shape(x.shape[1:]) for x in stacks]
     count = len(start.arrays)
     index = TensorType((), INDEX.dtype, weak=True)
@@ -342,7 +431,7 @@ def fori_loop(
     """
     _check_checkpoints(checkpoints)
     if not is_tracing():
-        return run(lambda x: fori_loop(lower, upper, body_function, x, checkpoints=checkpoints), _JIT, (init,), {})
+        return run(lambda x: fori_loop(lower, upper, body_function, x, checkpoints=checkpoints), JIT, (init,), {})
     if isinstance(lower, Tracer) or isinstance(upper, Tracer):
         return _while_counter(lower, upper, body_function, init, checkpoints)
     try:
@@ -374,79 +463,6 @@ def _while_counter(lower: Any, upper: Any, body: Callable[..., Any], init: Any, 
     first = lower if isinstance(lower, Tracer) else np.asarray(lower)
     dtype = np.result_type(limit.dtype, first.dtype)
     return while_loop(lambda s: s[0] < limit, step, (first.astype(dtype), init), checkpoints=checkpoints)[1]
-
-
-def associative_scan(f: Callable[[Any, Any], Any], elems: Any, *, reverse: bool = False, axis: int = 0) -> Any:
-    """All partial results x_0, f(x_0, x_1), f(f(x_0, x_1), x_2), ... of an associative operation.
-
-    Arguments:
-        f: `f(a, b)` combines many pairs at once: its arguments are of the structure of `elems`, with the same number of
-            elements along `axis`, and so is its result.
-        elems: a structure of arrays with the same size along `axis`.
-        reverse: from the last element to the first.
-
-    The elements are cut into about sqrt(n) blocks that are gone through side by side; then the blocks' totals are, and
-    every block is combined with the total of those before it: 2n operations in 2 sqrt(n) steps.
-
-    >>> import numpy as np, lilith
-    >>> lilith.associative_scan(np.multiply, np.array([1.0, 2.0, 3.0, 4.0]))
-    array([ 1.,  2.,  6., 24.])
-    """
-    if not is_tracing():
-        return run(lambda x: associative_scan(f, x, reverse=reverse, axis=axis), _JIT, (elems,), {})
-    parts = Parts.of(elems, "elems", ints=False)
-    trace = current_trace()
-    arrays: list[Any] = [Tracer(trace.lift(x), trace) for x in parts.arrays]
-    sizes = {}
-    for path, x in zip(parts.array_paths, arrays, strict=True):
-        if not -x.ndim <= axis < x.ndim:
-            raise ShapeError(f"associative_scan: {path} is {x.value.type}, it has no axis {axis}", hint="axis=0")
-        sizes[path] = x.shape[axis]
-    if len(set(sizes.values())) != 1:
-        text = ", ".join([f"{path}: {n}" for path, n in sizes.items()]) or "no arrays"
-        raise ShapeError(f"associative_scan: the sizes along axis {axis} differ ({text})", hint="one element for each")
-
-    def combine(a: Sequence[Any], b: Sequence[Any]) -> list[Any]:
-        """f on lists of arrays with the elements along their first axis."""
-        sides = [parts.with_arrays([np.moveaxis(x, 0, axis) for x in side]) for side in (a, b)]
-        result = Parts.of(f(*sides), "elems", ints=False)
-        check_structure("associative_scan", parts, result, f"what {function_name(f)} gives", "elems")
-        return [np.moveaxis(x, axis, 0) for x in result.arrays]
-
-    combine.__name__ = function_name(f)
-    fronts = [np.moveaxis(x, axis, 0) for x in arrays]
-    fronts = [np.flip(x, 0) for x in fronts] if reverse else fronts
-    out = _partial_results(combine, fronts) if next(iter(sizes.values())) else fronts
-    out = [np.flip(x, 0) for x in out] if reverse else out
-    return parts.with_arrays([np.moveaxis(x, 0, axis) for x in out])
-
-
-_ONE_BLOCK = 16
-
-
-def _partial_results(combine: Callable[..., list[Any]], arrays: list[Any]) -> list[Any]:
-    n = arrays[0].shape[0]
-    length = n if n <= _ONE_BLOCK else math.isqrt(n - 1) + 1
-    count = -(-n // length)
-    if count * length > n:  # elements at the end change nothing before them
-        ends = [np.repeat(x[-1:], count * length - n, 0) for x in arrays]
-        arrays = [np.concatenate([x, end]) for x, end in zip(arrays, ends, strict=True)]
-    blocks = [np.swapaxes(np.reshape(x, (count, length, *x.shape[1:])), 0, 1) for x in arrays]
-
-    def step(carry: list[Any], row: list[Any]) -> tuple[list[Any], list[Any]]:
-        out = combine(carry, row)
-        return out, out
-
-    step.__name__ = combine.__name__
-    first = [x[0] for x in blocks]
-    totals, rest = scan(step, first, [x[1:] for x in blocks])
-    within = [np.concatenate([x[None], y]) for x, y in zip(first, rest, strict=True)]
-    flat = [np.reshape(np.swapaxes(x, 0, 1), (count * length, *x.shape[2:])) for x in within]
-    if count == 1:
-        return [x[:n] for x in flat]
-    before = [np.repeat(x[:-1], length, 0) for x in _partial_results(combine, totals)]
-    others = combine(before, [x[length:] for x in flat])
-    return [np.concatenate([x[:length], y])[:n] for x, y in zip(flat, others, strict=True)]
 
 
 def map(f: Callable[[Any], Any], xs: Any) -> Any:

@@ -11,6 +11,7 @@ import numpy as np
 from lilith import tree
 from lilith.asked import (
     LEAF,
+    Kept,
     Spec,
     check_cotangent,
     check_scalar,
@@ -22,12 +23,14 @@ from lilith.asked import (
     value_kind,
     wanted_leaves,
 )
+from lilith.buffers import Makers, with_buffers
 from lilith.captures import Captures, content_scan, substitute
 from lilith.config import config
 from lilith.donating import donated_leaves
 from lilith.guards import Decisions, Guard
-from lilith.ir.graph import Graph, Value, current, fill_like
+from lilith.ir.graph import Graph, Source, Value, current, fill_like
 from lilith.ir.type import TensorType
+from lilith.numpy.views import Storage
 from lilith.randomness import ENTROPY, GENERATORS, refuse_entropy, without_randomness
 from lilith.result import GradResult, Labels
 from lilith.signature import (
@@ -38,13 +41,13 @@ from lilith.signature import (
     take_apart,
     type_of,
 )
-from lilith.source import definition
+from lilith.source import TraceError, definition
 from lilith.trace import Recorded, Traced, collector_paused, trace_call, uncovered
 from lilith.tracer import Tracer
 from lilith.transform.reverse import reverse, structural_zeros
 from lilith.transform.roll import roll
 from lilith.transform.simplify import remove_dead, simplify
-from lowering.carrier import Array, JaxTracer
+from lowering.carrier import Array, JaxTracer, readable
 from lowering.runtime import ARRAY
 
 
@@ -61,7 +64,7 @@ class Derivation(NamedTuple):
         value_leaves, value_structure: the result; leaves are output indices (Traced) or static objects. A structure
             that is one leaf is `LEAF`.
         entries: per argument where its gradient is: the index of an output; `(structure, leaves)`, leaves being such
-            indices or None; None for arguments that have no gradient.
+            indices, None or `Kept`; None for arguments that have no gradient.
         labels: for GradResult.
         outer, hoisted: what the extra inputs are given.
         guards: the decisions that the function made on traced values; their predicates are the graph's last outputs.
@@ -70,6 +73,7 @@ class Derivation(NamedTuple):
         residuals: so many outputs before the guards' predicates stay on the device, for a later program.
         donated: which of the arguments' dynamic leaves are given up with the call.
         rolled: which repeats became loops, as texts.
+        beside: (output, input) pairs: gradients that lie on the devices as the arguments do that they belong to.
     """
 
     graph: Graph
@@ -86,6 +90,7 @@ class Derivation(NamedTuple):
     residuals: int = 0
     donated: tuple[int, ...] = ()
     rolled: tuple[str, ...] = ()
+    beside: tuple[tuple[int, int], ...] = ()
 
     def assemble(self, outputs: Sequence[Any]) -> Any:
         """The user's result from the graph's outputs: `value`, or `(value, GradResult)` for a gradient."""
@@ -105,7 +110,8 @@ class Derivation(NamedTuple):
         if entry is None:
             return None
         structure, indices = entry
-        return tree.unflatten(structure, [None if i is None else outputs[i] for i in indices])
+        leaves = [None if i is None else i.value if isinstance(i, Kept) else outputs[i] for i in indices]
+        return tree.unflatten(structure, leaves)
 
 
 def given_values(derivation: Derivation, leaves: Sequence[Any]) -> list[Any]:
@@ -123,13 +129,23 @@ def unshared(x: Any) -> Any:
 
 
 def _traceable(
-    f: Callable[..., Any], arguments: Arguments, captures: Captures, count: int
+    f: Callable[..., Any], arguments: Arguments, captures: Captures, count: int, makers: Makers | None
 ) -> Callable[[list[Any]], Any]:
     """f as a function of the list of its inputs: tracers for `count` leaves of the arguments, then for the captures."""
 
+    dynamic = [leaf.value for leaf in arguments.leaves if leaf.kind != STATIC]
+
+    stand_in = makers.stand_in if makers is not None else None
+
     def run(tracers: list[Any]) -> Any:
+        for x, value in zip(tracers, dynamic, strict=False):
+            if isinstance(value, np.ndarray) and not value.shape:
+                x.memory = Storage(ordered=True)  # an array without axes, not a number
+        for x, value, name in zip(tracers[count:], captures.leaves, captures.names, strict=True):
+            if isinstance(value, np.ndarray) or x.shape:
+                x.memory = Storage(ordered=True, captured=name, nested=isinstance(value, Tracer))
         args, kwargs = arguments.rebuild(tracers[:count])
-        inner = substitute(f, captures, tracers[count:])
+        inner = substitute(f, captures, tracers[count:], stand_in)
         try:
             return inner(*args, **kwargs)
         except (TypeError, ValueError, RuntimeError) as error:
@@ -139,9 +155,25 @@ def _traceable(
             needed = _captures_behind(shown, [t.value for t in tracers], count, captures.names)
             if needed:
                 raise NeedsContent(shown, needed) from None
+            if "lilith.tracer.Tracer" in str(shown):
+                raise _of_another_library(shown) from error
             raise shown from error.__cause__
 
     return run
+
+
+def _of_another_library(error: Exception) -> TraceError:
+    """The error for jax.numpy and the like, which tell that they do not know what they were given."""
+    source, trace = None, error.__traceback__
+    while trace is not None:
+        if not tree.is_library_file(trace.tb_frame.f_code.co_filename):
+            source = Source(trace.tb_frame.f_code, trace.tb_lasti)
+        trace = trace.tb_next
+    return TraceError(
+        "a function of another library was given a traced array, which it does not take",
+        hint="numpy's functions, lilith.numpy and lilith.nn do, in the place of jax.numpy and jax.nn",
+        source=source,
+    )
 
 
 def record(
@@ -175,23 +207,23 @@ def record(
         decisions = enclosing_decisions()
     first = decisions.count if decisions is not None else 0
 
-    def recorded_once() -> Recorded:
+    def recorded_once(makers: Makers | None = None) -> Recorded:
         if decisions is not None:
             decisions.count = first  # a trace that is made again asks the same questions again
         return trace_call(
-            _traceable(f, arguments, captures, len(dynamic)),
+            _traceable(f, arguments, captures, len(dynamic), makers),
             types,
             names,
             name,
-            values if decisions is not None else None,
+            [readable(x) for x in values] if decisions is not None else None,
             interpreted=interpreted,
             decisions=decisions,
             pinnable=len(dynamic),
         )
 
-    recorded = without_randomness(recorded_once, generators, name, definition(f))
+    recorded = without_randomness(lambda: with_buffers(recorded_once), generators, name, definition(f))
     if not ENTROPY.isdisjoint(captures.mentions):
-        refuse_entropy(recorded, recorded_once(), name, definition(f))
+        refuse_entropy(recorded, with_buffers(recorded_once), name, definition(f))
     if not captures.whole and any(isinstance(leaf, Traced) and leaf.constant for leaf in recorded.leaves):
         raise NeedsContent(None, whole=True)
     if not config.roll or interpreted:
@@ -293,6 +325,9 @@ class Asked(NamedTuple):
 MODES: dict[str, Callable[[Asked, Callable[..., Recorded]], Derivation]] = {}
 """The other transforms, by name: `(asked, record) -> Derivation`; `record()` traces the function."""
 
+MOVING = frozenset({"jvp", "hvp", "vmap"})
+"""Modes in which an array that is in several places is an input of its own in each: each place has a tangent."""
+
 
 def derive(
     f: Callable[..., Any],
@@ -306,7 +341,7 @@ def derive(
 ) -> Derivation:
     """The derivation of one call. Raises LilithError where the program or the arguments are wrong."""
     arguments = take_apart(f, args, kwargs)
-    if not spec.mode or spec.mode == "vjp":
+    if spec.mode not in MOVING:
         arguments = arguments.tied()
     with collector_paused():
         return _derived(f, spec, arguments, captures, cotangent, interpreted, decisions)
@@ -351,7 +386,8 @@ def _derived(
     zeros = unused_paths(arguments, differentiated, wanted)
     kinds.extend([dynamic[i].kind for i in wanted])
     labels, entries = gradient_entries(f, spec, arguments, wanted, len(graph.outputs), zeros)
-    return _derivation(recorded, whole, kinds, structure, entries, labels)
+    beside = tuple([(len(graph.outputs) + k, i) for k, i in enumerate(wanted)])
+    return _derivation(recorded, whole, kinds, structure, entries, labels)._replace(beside=beside)
 
 
 def unused_paths(arguments: Arguments, graph: Graph, wanted: list[int]) -> frozenset[str]:
@@ -383,5 +419,12 @@ def _derivation(
 
 def raw_graph(f: Callable[..., Any], args: tuple, kwargs: dict[str, Any], captures: Captures) -> Graph:
     """The graph of f itself, as it was recorded."""
+    arguments = take_apart(f, args, kwargs)
     with collector_paused():
-        return remove_dead(record(f, take_apart(f, args, kwargs), captures).graph)
+        return remove_dead(record(f, arguments, captures, decisions=known_decisions(arguments)).graph)
+
+
+def known_decisions(arguments: Arguments) -> Decisions | None:
+    """Decisions of its own for a call that is only looked at, if all of its values are there."""
+    unknown = (TensorType, Tracer, JaxTracer)
+    return None if any(isinstance(leaf.value, unknown) for leaf in arguments.leaves) else Decisions()

@@ -20,17 +20,20 @@ STAGES = ("1_graph.txt", "2_gradient.txt", "3_simplified.txt", "4_stablehlo.mlir
 _warned: set[str] = set()
 
 
-def write_stages(folder: str, derivation: Derivation, packed: Graph, placements: Sequence[Any]) -> None:
+def write_stages(
+    folder: str, derivation: Derivation, packed: Graph, placements: Sequence[Any], layout: Sequence[int | None]
+) -> None:
     """Write `0001_my_loss.1_graph.txt` to `0001_my_loss.5_optimized.hlo`; the next program gets the next free number.
 
     Arguments:
         packed: the graph that runs: `derivation.graph` with small arrays joined.
         placements: how each of its inputs is sharded, None for those that are not.
+        layout: where its outputs are put then.
 
     A folder that cannot be written is warned of once; the user's program goes on.
     """
     name = re.sub(r"\W+", "_", packed.name).strip("_") or "program"
-    lowered = Lowered(packed, placements=placements)
+    lowered = Lowered(packed, placements=placements, layout=layout)
     traced, gradient = derivation.stages or (derivation.graph, derivation.graph)
     texts = (
         str(traced),

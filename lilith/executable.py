@@ -21,8 +21,17 @@ from lilith.source import LilithWarning
 from lilith.transform.batch import batch_at
 from lilith.transform.pack import PACK_BYTES, TANGENT_BYTES, join_last, pack_inputs, pack_outputs
 from lilith.transform.simplify import remove_dead
-from lowering.carrier import Loaded, Module, block_until_ready, keep_compiled, sharding_of, to_device, x64_is_on
+from lowering.carrier import (
+    Loaded,
+    Module,
+    block_until_ready,
+    keep_compiled,
+    sharding_of,
+    to_device,
+    x64_is_on,
+)
 from lowering.emit import emit
+from lowering.module import WHOLE
 from lowering.runtime import JAX
 
 _warned: set[str] = set()
@@ -30,8 +39,8 @@ config.when_cache_dir_changes.append(keep_compiled)
 keep_compiled(config.cache_dir)
 
 
-def module_of(graph: Graph) -> Module:
-    """The graph as the carrier takes it."""
+def module_of(graph: Graph, layout: tuple[int | None, ...] = ()) -> Module:
+    """The graph as the carrier takes it, its results laid out over several devices in this way."""
     return Module(
         graph.name,
         functools.partial(emit, graph),
@@ -39,6 +48,7 @@ def module_of(graph: Graph) -> Module:
         tuple(y.type for y in graph.outputs),
         functools.cache(lambda axes, size: module_of(batch_at(graph, axes, size))),
         show,
+        layout,
     )
 
 
@@ -82,12 +92,13 @@ class Executable:
         limit = TANGENT_BYTES if cotangent else PACK_BYTES
         graph, groups = pack_inputs(graph, on_host, limit)
         alone = [i for i in range(len(derivation.graph.inputs)) if not any(i in group for group in groups)]
+        layout = _laid_out(derivation, places, len(graph.outputs), len(groups), alone)
         if config.dump:
             values = [*leaves, *derivation.hoisted, *cotangent]
             single = [sharding_of(values[i]) for i in alone]
-            write_stages(config.dump, derivation, graph, [*[None] * len(groups), *single])
+            write_stages(config.dump, derivation, graph, [*[None] * len(groups), *single], layout)
         self.layout = Layout(
-            Loaded(module_of(graph), [len(groups) + alone.index(i) for i in taken]).jitted,
+            Loaded(module_of(graph, layout), [len(groups) + alone.index(i) for i in taken]).jitted,
             groups,
             tuple(to_device(array) for array in derivation.hoisted),
             len(graph.outputs),
@@ -95,13 +106,35 @@ class Executable:
             # an array that the caller may change right after the call must have been read by then
             block_until_ready if JAX in kinds and on_host else None,
             places[count][0] if derivation.guards and check is None else None,
-            None if check is None else Loaded(module_of(pack_inputs(check, on_host, limit)[0])).jitted,
+            None if check is None else Loaded(module_of(pack_inputs(check, on_host, limit)[0], (WHOLE,))).jitted,
             donated,
             np.array(self.path, np.int64),
             [0],
         )
         self.run = general_path(self.layout, derivation, leaves, given_values(derivation, cotangent))
         _warn_of_decay(derivation.graph, kinds[: count - derivation.residuals])
+
+
+def _laid_out(
+    derivation: Derivation, places: Sequence[tuple[int, int | None]], outputs: int, first: int, alone: Sequence[int]
+) -> tuple[int | None, ...]:
+    """How a program on several devices lays out its outputs: what the host reads is whole on every device, and a
+    gradient lies as its argument does.
+
+    Arguments:
+        places: in which of them each of the derivation's outputs is; the guards' are the last, and one.
+        first, alone: inputs that are not joined to others, the first of which has this number.
+    """
+    found: list[int | None] = [None] * outputs
+    numbers = {i: first + k for k, i in enumerate(alone)}
+    beside = dict(derivation.beside)
+    count = len(derivation.kinds) - len(derivation.guards)
+    for i, (output, _) in enumerate(places):
+        if i >= count or derivation.kinds[i] != JAX:
+            found[output] = WHOLE
+        elif i in beside:
+            found[output] = numbers.get(beside[i])
+    return tuple(found)
 
 
 def _guarded(derivation: Derivation, apart: bool) -> tuple[Graph, Graph | None]:

@@ -74,6 +74,7 @@ def export(path: str | os.PathLike[str], lowered: Lowered, platforms: Sequence[s
             f"export takes what lilith.lower or lilith.lower_grad gave, not {type(lowered).__name__}",
             hint="lilith.export(path, lilith.lower_grad(f, *args))",
         )
+    lowered.calling.refuse_paths("exported")
     for node in all_nodes(lowered.graph):
         name = node.params["function"].name if node.primitive.name == "callback" else node.primitive.name
         if node.primitive.effect or node.primitive.name == "callback":

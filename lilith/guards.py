@@ -8,7 +8,7 @@ the right one (`lilith.paths`).
 
 from __future__ import annotations
 
-from collections.abc import Callable, Iterable, Mapping
+from collections.abc import Callable, Iterable, Mapping, Set
 from typing import TYPE_CHECKING, Any, NamedTuple
 
 import numpy as np
@@ -80,28 +80,29 @@ class Knowledge:
         self._producers: dict[Value, Node] = {}
         self._seen = 0
 
-    def behind(self, value: Value) -> tuple[list[Node], set[Value]]:
-        """The nodes that compute a value and are not evaluated yet, in order; and the inputs it depends on."""
+    def behind(self, value: Value) -> tuple[list[Node], Set[Value]]:
+        """The nodes that compute a value and are not evaluated yet, in order; and the inputs it depends on, in an order
+        that is the same in every process: where an array has parts in several, to read it takes them all."""
         nodes = self._trace.nodes
         for made in nodes[self._seen :]:
             self._producers.update(dict.fromkeys(made.results, made))
         self._seen = len(nodes)
         needed: dict[int, Node] = {}
-        inputs: set[Value] = set()
+        inputs: dict[Value, None] = {}
         visited = {value}
         pending = [value]
         while pending:
             x = pending.pop()
             node = self._producers.get(x)
             if node is None:
-                inputs.add(x)
+                inputs[x] = None
                 continue
             needed[id(node)] = node
             fresh = [operand for operand in node.operands if operand not in visited]
             visited.update(fresh)
             pending += fresh
         position = {id(node): i for i, node in enumerate(nodes)} if len(needed) > 1 else {}
-        return sorted(needed.values(), key=lambda node: position.get(id(node), 0)), inputs
+        return sorted(needed.values(), key=lambda node: position.get(id(node), 0)), inputs.keys()
 
     def value_of(self, value: Value, nodes: Iterable[Node], inputs: Iterable[Value]) -> np.ndarray:
         """The value, from those of the inputs. Raises Unknown where one of them has none."""

@@ -17,7 +17,8 @@ from lilith.ops.shape import transpose
 from lilith.signature import STATIC, Leaf
 from lilith.source import ArgumentError, ShapeError
 from lilith.trace import Recorded, Traced
-from lilith.transform.batch import batch_at
+from lilith.transform.batch import batch_at, batched_outputs
+from lilith.transform.simplify import remove_dead
 from lowering.runtime import ARRAY, JAX, SCALAR
 
 _HINT = "an axis for all, or a tuple with one for each argument; None for what is shared"
@@ -112,20 +113,16 @@ def _output_axes(asked: Asked, recorded: Recorded) -> list[int | None]:
     return [axis for axis, leaf in zip(axes, recorded.leaves, strict=True) if isinstance(leaf, Traced)]
 
 
-def _placed(asked: Asked, graph: Graph, batched: Graph, varying: set[Value], axes: Sequence[int | None]) -> Graph:
+def _placed(
+    asked: Asked, graph: Graph, batched: Graph, axes: Sequence[int | None], out_axes: Sequence[int | None]
+) -> Graph:
     """The batched graph with its outputs' new axis, which is in front, moved to where it is wanted."""
     with Builder() as builder:
         builder.nodes.extend(batched.nodes)
         outputs = []
-        for y, stack, axis in zip(graph.outputs, batched.outputs, axes, strict=True):
+        for y, stack, axis in zip(graph.outputs, batched.outputs, out_axes, strict=True):
             if axis is None:
-                if y in varying:
-                    raise ArgumentError(
-                        f"vmap of {function_name(asked.f)}: a result of type {y.type} has out_axes None but is not the "
-                        "same for all slices",
-                        hint="give the place of the new axis, e.g. out_axes=0",
-                    )
-                outputs.append(y)
+                outputs.append(_shared(asked, builder, graph.with_outputs([y]), batched, axes))
                 continue
             if not -stack.ndim <= axis < stack.ndim:
                 raise ShapeError(
@@ -138,13 +135,23 @@ def _placed(asked: Asked, graph: Graph, batched: Graph, varying: set[Value], axe
     return Graph(graph.name, batched.inputs, batched.input_names, tuple(builder.nodes), tuple(outputs))
 
 
-def _depending(graph: Graph, axes: Sequence[int | None]) -> set[Value]:
-    """The values that differ from slice to slice."""
-    found = {x for x, axis in zip(graph.inputs, axes, strict=True) if axis is not None}
-    for node in graph.nodes:
-        if not found.isdisjoint(node.operands):
-            found.update(node.results)
-    return found
+def _shared(asked: Asked, builder: Builder, graph: Graph, batched: Graph, axes: Sequence[int | None]) -> Value:
+    """The one output of a graph that is the same for all slices."""
+    if not _varies(graph, axes):
+        return graph.outputs[0]
+    alone = remove_dead(graph)  # of a loop only what the output comes from
+    if not _varies(alone, axes):
+        return builder.inline(alone, batched.inputs)[0]
+    raise ArgumentError(
+        f"vmap of {function_name(asked.f)}: a result of type {graph.outputs[0].type} has out_axes None but is not the "
+        "same for all slices",
+        hint="give the place of the new axis, e.g. out_axes=0",
+    )
+
+
+def _varies(graph: Graph, axes: Sequence[int | None]) -> bool:
+    """Whether the output of a graph differs from slice to slice."""
+    return batched_outputs(graph, [axis is not None for axis in axes])[0]
 
 
 def _vmap(asked: Asked, record: Record) -> Derivation:
@@ -156,7 +163,7 @@ def _vmap(asked: Asked, record: Record) -> Derivation:
     graph = recorded.graph
     axes += [None] * (len(graph.inputs) - len(axes))
     out_axes = _output_axes(asked, recorded)
-    whole = _placed(asked, graph, batch_at(graph, axes, size), _depending(graph, axes), out_axes)
+    whole = _placed(asked, graph, batch_at(graph, axes, size), axes, out_axes)
     in_jax = any(leaf.kind == JAX for leaf in leaves)
     kinds = [JAX if in_jax else ARRAY if y.shape else SCALAR for y in whole.outputs]
     return finished(recorded, whole, kinds, recorded.leaves, recorded.structure)

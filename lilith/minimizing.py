@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import warnings
 from collections.abc import Callable
 from typing import Any, NamedTuple
 
@@ -10,16 +11,23 @@ import scipy.optimize
 
 from lilith import tree
 from lilith.api import jit, value_and_grad
-from lilith.signature import describe
+from lilith.signature import declared_static, describe
 from lilith.source import ArgumentError, DtypeError
-from lilith.transforms import hvp
+from lilith.transforms import hessian, hvp
 from lowering.carrier import to_device
 from lowering.runtime import JAX, PYTHON, SCALAR
 
-_HESSIAN = frozenset({"newton-cg", "trust-ncg", "trust-krylov", "trust-constr"})
+_PRODUCT = frozenset({"newton-cg", "trust-ncg", "trust-krylov", "trust-constr"})
 """Methods that take the product of the Hessian with a vector."""
 
+_MATRIX = frozenset({"dogleg", "trust-exact"})
+"""Methods that take the Hessian itself."""
+
 _NO_GRADIENT = frozenset({"nelder-mead", "powell", "cobyla", "cobyqa"})
+
+_BOUNDED = _NO_GRADIENT | {"l-bfgs-b", "tnc", "slsqp", "trust-constr"}
+
+_METHODS = _PRODUCT | _MATRIX | _BOUNDED | {"cg", "bfgs"}
 
 
 class Minimum(NamedTuple):
@@ -52,10 +60,11 @@ class _Flat:
         self.places: list[tuple[int, slice, Any, str]] = []
         first: dict[int, slice] = {}  # an array in several places is one array
         self.size = 0
+        apart = declared_static(self.structure, self.leaves)
         for i, (leaf, path) in enumerate(zip(self.leaves, self.paths, strict=True)):
             tree.check_leaf(leaf, path)
             kind, type = describe(leaf)
-            if type is None or type.dtype.kind in "biu":
+            if type is None or type.dtype.kind in "biu" or i in apart:
                 continue
             if type.dtype.kind == "c":
                 raise DtypeError(
@@ -135,7 +144,7 @@ def minimize(
     """Minimise `f(params, *args)` over the floating-point numbers in params, by a method of scipy.optimize.minimize.
 
     The method is given f's value and its gradient, in float64; `newton-cg`, `trust-ncg`, `trust-krylov` and
-    `trust-constr` are also given the product of the Hessian with a vector.
+    `trust-constr` are also given the product of the Hessian with a vector, `dogleg` and `trust-exact` the Hessian.
 
     Arguments:
         f: a scalar function.
@@ -152,7 +161,8 @@ def minimize(
         a `Minimum`: `params`, `value`, `success`, `message`, `steps`, `result`.
 
     Raises:
-        ArgumentError: params hold no floating-point number, or the bounds are not of their structure.
+        ArgumentError: params hold no floating-point number, the bounds are not of their structure, or SciPy has no such
+            method, or the method no such option.
         ShapeError: f is not scalar.
 
     >>> import numpy as np, lilith
@@ -162,7 +172,7 @@ def minimize(
     >>> found.success, round(found.params["x"], 4), round(found.params["y"], 4)
     (True, 1.0, 1.0)
     """
-    name = method.lower() if isinstance(method, str) else ""
+    name = _known(method, bounds)
     flat = _Flat(params)
     last: dict[bytes, float] = {}
     differentiated, plain = value_and_grad(f, wrt=0), jit(f)
@@ -175,17 +185,28 @@ def minimize(
         return _kept(last, vector, plain(flat.unpack(vector), *args))
 
     derivatives = name not in _NO_GRADIENT
-    result = scipy.optimize.minimize(
-        value_and_slope if derivatives else value_alone,
-        flat.pack(params),
-        jac=derivatives,
-        hessp=_hessian_product(f, flat, args) if name in _HESSIAN else None,
-        method=method,
-        bounds=_bounds(flat, params, bounds),
-        callback=None if callback is None else _reporter(callback, flat, last, value_alone),
-        tol=tol,
-        options=options,
-    )
+    reporter = None if callback is None else _Reporter(callback, flat, last, value_alone)
+    try:
+        with warnings.catch_warnings():
+            warnings.filterwarnings("error", "Unknown solver options", scipy.optimize.OptimizeWarning)
+            result = scipy.optimize.minimize(
+                value_and_slope if derivatives else value_alone,
+                flat.pack(params),
+                jac=derivatives,
+                hessp=_hessian_product(f, flat, args) if name in _PRODUCT else None,
+                hess=_hessian_matrix(f, flat, args) if name in _MATRIX else None,
+                method=name,
+                bounds=_bounds(flat, params, bounds),
+                callback=reporter,
+                tol=tol,
+                options=options,
+            )
+    except scipy.optimize.OptimizeWarning as error:
+        raise ArgumentError(f"minimize: {method}: {error}", hint="scipy.optimize.show_options lists them") from None
+    except StopIteration:  # from the callback; some methods of SciPy let it through
+        if reporter is None or reporter.stopped is None:
+            raise
+        result = reporter.stopped
     return Minimum(
         flat.unpack(np.asarray(result.x)),
         float(result.fun),
@@ -194,6 +215,20 @@ def minimize(
         int(result.get("nit", 0)),
         result,
     )
+
+
+def _known(method: Any, bounds: Any) -> str:
+    """A method's name as SciPy's table has it."""
+    name = method.lower() if isinstance(method, str) else ""
+    if name not in _METHODS:
+        raise ArgumentError(
+            f"minimize: there is no method {method!r}", hint=f"one of {', '.join(sorted(_METHODS))}, in any case"
+        )
+    if bounds is not None and name not in _BOUNDED:
+        raise ArgumentError(
+            f"minimize: the method {method} takes no bounds", hint=f"these do: {', '.join(sorted(_BOUNDED))}"
+        )
+    return name
 
 
 def _kept(last: dict[bytes, float], vector: np.ndarray, value: Any) -> float:
@@ -213,20 +248,50 @@ def _hessian_product(f: Callable[..., Any], flat: _Flat, args: tuple) -> Callabl
     return product
 
 
-def _reporter(
-    callback: Callable[[Any, float], Any],
-    flat: _Flat,
-    last: dict[bytes, float],
-    value_alone: Callable[[np.ndarray], float],
-) -> Callable[..., None]:
-    """SciPy's callback; the value is there already unless the method has been elsewhere since."""
+def _hessian_matrix(f: Callable[..., Any], flat: _Flat, args: tuple) -> Callable[[np.ndarray], np.ndarray]:
+    def matrix(vector: np.ndarray) -> np.ndarray:
+        rows, _ = tree.flatten(hessian(f, flat.unpack(vector), *args))
+        blocks = iter([row for row in rows if row is not None])
+        found = np.zeros((flat.size, flat.size))
+        for _, down, a, _ in flat.places:
+            for _, along, b, _ in flat.places:
+                found[down, along] = np.reshape(np.asarray(next(blocks), np.float64), (a.size, b.size))
+        return found
 
-    def report(x: np.ndarray, *more: Any) -> None:
-        vector = np.asarray(x)
-        value = last.get(vector.tobytes())
-        callback(flat.unpack(vector), value_alone(vector) if value is None else value)
+    return matrix
 
-    return report
+
+class _Reporter:
+    """SciPy's callback; the value is there already unless the method has been elsewhere since.
+
+    Attributes:
+        stopped: where the user's callback stopped the method.
+    """
+
+    def __init__(
+        self,
+        callback: Callable[[Any, float], Any],
+        flat: _Flat,
+        last: dict[bytes, float],
+        value_alone: Callable[[np.ndarray], float],
+    ):
+        self.callback, self.flat, self.last, self.value_alone = callback, flat, last, value_alone
+        self.steps = 0
+        self.stopped: scipy.optimize.OptimizeResult | None = None
+
+    def __call__(self, x: np.ndarray, *more: Any) -> None:
+        vector = np.array(x)
+        value = self.last.get(vector.tobytes())
+        value = self.value_alone(vector) if value is None else value
+        self.steps += 1
+        try:
+            self.callback(self.flat.unpack(vector), value)
+        except StopIteration:
+            text = "the callback raised StopIteration"
+            self.stopped = scipy.optimize.OptimizeResult(
+                x=vector, fun=value, success=False, status=99, message=text, nit=self.steps
+            )
+            raise
 
 
 def _bounds(flat: _Flat, params: Any, bounds: Any) -> Any:

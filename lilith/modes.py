@@ -21,7 +21,7 @@ from lilith.asked import (
     wanted_leaves,
 )
 from lilith.derive import MODES, Asked, Derivation, unused_paths
-from lilith.ir.graph import Graph, Value, fill_like
+from lilith.ir.graph import Builder, Graph, Value, fill_like
 from lilith.ir.type import TensorType, is_inexact, kind
 from lilith.pullback import PullbackPlan
 from lilith.signature import STATIC, Leaf
@@ -166,7 +166,8 @@ def _given_tangents(asked: Asked) -> list[int]:
         for leaf, t in zip(leaves, given, strict=True):
             if t is not None:
                 check_given("tangent", leaf.path, t, leaf.type or leaf.value, "an argument")
-                wanted.append(position)
+                if leaf.kind != STATIC:  # what is static may stand in the direction as it is
+                    wanted.append(position)
             position += leaf.kind != STATIC
     if not wanted:
         raise GradientError(f"{name}: no argument has a tangent", hint="give one for a float or a float array")
@@ -207,7 +208,7 @@ def _by_argument(asked: Asked, wanted: Sequence[int]) -> tuple[list[int | None],
     leaves: list[list[int | None]] = [[] for _ in arguments.structures]
     count = 0
     for leaf in arguments.leaves:
-        leaves[leaf.argument].append(None if leaf.kind == STATIC else place.get(count))
+        leaves[leaf.argument].append(None if leaf.kind == STATIC else place.get(arguments.first_of(count)))
         count += leaf.kind != STATIC
     order = asked_arguments(asked.f, spec, arguments)
     built = [tree.unflatten(arguments.structures[i], leaves[i]) for i in order]
@@ -305,19 +306,35 @@ def _hessian(asked: Asked, record: Record) -> Derivation:
 
 
 def _hvp(asked: Asked, record: Record) -> Derivation:
-    """Forward over reverse along one direction, in the arguments that have a part of the direction."""
-    f, spec, arguments, _ = asked
+    """Forward over reverse along one direction, in the arguments that have a part of the direction.
+
+    An array in several places moves in all of them; what belongs to it is the sum over its places.
+    """
+    f, spec = asked.f, asked.spec
+    arguments = asked.arguments.tied()
     call = _traced(asked, record, _given_tangents(asked))
     sources = [call.dynamic[i] for i in call.wanted]
     _refuse_complex(asked, sources)
     graph = _gradient_graph(asked, call, call.wanted)
     total = len(graph.outputs)
     pushed = forward(graph, call.wanted)
-    whole = pushed.with_outputs((*pushed.outputs[total:], *pushed.outputs[len(sources) : total]))
+    owners = [arguments.first_of(i) for i in call.wanted]
+    whole = _summed(pushed, pushed.outputs[total:], owners, pushed.outputs[len(sources) : total])
     moving = tuple(dict.fromkeys([x.argument for x in sources]))
-    labels, entries = gradient_entries(f, spec._replace(wrt=moving), arguments, call.wanted, 0, frozenset())
-    kinds = [x.kind for x in sources]
+    wanted = list(dict.fromkeys(owners))
+    labels, entries = gradient_entries(f, spec._replace(wrt=moving), arguments, wanted, 0, frozenset())
+    kinds = [call.dynamic[i].kind for i in wanted]
     return finished(call.recorded, whole, kinds, [], _NOTHING, entries=entries, labels=labels, finish=_gradients)
+
+
+def _summed(graph: Graph, parts: Sequence[Value], owners: Sequence[int], rest: Sequence[Value]) -> Graph:
+    """The graph whose outputs are the sums of the parts with the same owner, in the order of owners, then the rest."""
+    totals: dict[int, Value] = {}
+    with Builder() as builder:
+        builder.nodes.extend(graph.nodes)
+        for part, owner in zip(parts, owners, strict=True):
+            totals[owner] = totals[owner] + part if owner in totals else part
+    return Graph(graph.name, graph.inputs, graph.input_names, tuple(builder.nodes), (*totals.values(), *rest))
 
 
 MODES.update({"vjp": _vjp, "jvp": _jvp, "jacobian": _jacobian, "hessian": _hessian, "hvp": _hvp})

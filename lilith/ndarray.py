@@ -8,7 +8,7 @@ from typing import Any
 import numpy as np
 
 from lilith.source import DtypeError
-from lilith.tracer import FUNCTIONS, UFUNCS, Tracer, call_rule, refuse_out
+from lilith.tracer import FUNCTIONS, UFUNCS, Tracer, call_rule
 
 
 def _methods() -> None:
@@ -17,7 +17,10 @@ def _methods() -> None:
     def method(function: Any) -> Callable[..., Any]:
         def call(self: Tracer, *args: Any, **kwargs: Any) -> Any:
             if kwargs.get("out") is not None:
-                refuse_out(function.__name__, kwargs["out"])
+                out = kwargs.pop("out")
+                return FUNCTIONS["out"](
+                    function.__name__, out, lambda: call_rule(FUNCTIONS.get(function), function, (self, *args), kwargs)
+                )
             return call_rule(FUNCTIONS.get(function), function, (self, *args), kwargs)
 
         call.__name__ = function.__name__
@@ -26,7 +29,7 @@ def _methods() -> None:
 
     for name in (
         "all any argmax argmin argpartition argsort choose clip cumprod cumsum diagonal dot max mean min "
-        "nonzero partition prod put ravel repeat round searchsorted squeeze std sum swapaxes take trace var"
+        "nonzero prod ravel repeat round searchsorted squeeze std sum swapaxes take trace var"
     ).split():
         setattr(Tracer, name, method(getattr(np, name)))
 
@@ -58,13 +61,15 @@ def _astype(self: Tracer, dtype: Any, order: str = "K", casting: Any = "unsafe",
 
 
 def _conjugate(self: Tracer) -> Tracer:
-    """numpy.conjugate of this array."""
+    """numpy.conjugate of this array; a real array itself."""
+    if self.dtype.kind != "c":
+        return self
     return UFUNCS[np.conjugate](self)
 
 
 def _copy(self: Tracer, order: str = "C") -> Tracer:
-    """This array itself: traced arrays do not change."""
-    return self
+    """A copy."""
+    return FUNCTIONS["copy"](self)
 
 
 def _compress(self: Tracer, condition: Any, axis: Any = None) -> Tracer:
@@ -73,10 +78,16 @@ def _compress(self: Tracer, condition: Any, axis: Any = None) -> Tracer:
 
 
 def _flatten(self: Tracer, order: str = "C") -> Tracer:
-    """numpy.ravel of this array."""
-    return FUNCTIONS[np.ravel](self, order=order)
+    """A copy of numpy.ravel of this array."""
+    return FUNCTIONS["copy"](FUNCTIONS[np.ravel](self, order=order))
+
+
+def _view(self: Tracer) -> Tracer:
+    """This array under another name: it has the same memory."""
+    return self[...]
 
 
 Tracer.reshape, Tracer.transpose, Tracer.astype = _reshape, _transpose, _astype  # type: ignore[attr-defined]
 Tracer.conj, Tracer.conjugate = _conjugate, _conjugate  # type: ignore[attr-defined]
-Tracer.copy, Tracer.flatten, Tracer.compress = _copy, _flatten, _compress  # type: ignore[attr-defined]
+Tracer.copy, Tracer.flatten = _copy, _flatten  # type: ignore[attr-defined]
+Tracer.compress, Tracer.view = _compress, _view  # type: ignore[attr-defined]

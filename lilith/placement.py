@@ -17,7 +17,7 @@ _ORDER = ("tpu", "cuda", "rocm", "cpu")
 
 
 def devices(platform: str | None = None) -> list[Any]:
-    """The devices of a platform, or of all platforms, those of the best one first.
+    """This process's devices of a platform, or of all platforms, those of the best one first.
 
     Each has `platform`, `id`, `device_kind`; they are JAX's own device objects.
 
@@ -37,7 +37,7 @@ def devices(platform: str | None = None) -> list[Any]:
 
 
 def best_available_device() -> Any:
-    """The first device of the best platform there is: TPU before GPU before CPU.
+    """The first device that this process has of the best platform there is: TPU before GPU before CPU.
 
     >>> import lilith
     >>> lilith.best_available_device() in lilith.devices()
@@ -91,7 +91,9 @@ def find(device: Any) -> Any:
 def device(name: Any) -> Iterator[Any]:
     """Run what is called in the block on a device, as far as its arguments lie on none: NumPy arrays and numbers.
 
-    jax.Arrays stay where they are, and the program runs there. It holds for this thread; blocks nest.
+    jax.Arrays stay where they are, and the program runs there. It holds for this thread; blocks nest. In a coroutine
+    nothing should be awaited inside of the block: what else the thread does meanwhile would run on the device, too.
+    `lilith.lower` writes for its platform.
 
     Arguments:
         name: "cpu", "gpu", "gpu:1", "cuda:0", "tpu", or one of `lilith.devices()`.

@@ -22,11 +22,12 @@ import numpy as np
 from lilith import tree
 from lilith.asked import function_name
 from lilith.derive import Derivation
+from lilith.guards import Guard
 from lilith.interpreted import as_kind
 from lilith.ir.type import TensorType, parse_type
 from lilith.result import GradResult, Labels
 from lilith.signature import JAX_TRACER, STATIC, Arguments, describe
-from lilith.source import ArgumentError, DtypeError, ShapeError
+from lilith.source import ArgumentError, DtypeError, ShapeError, TraceError, UnsupportedError
 from lilith.trace import Traced, as_array
 from lilith.tree import attributes
 from lowering.carrier import Array, JaxTracer, versions
@@ -294,9 +295,9 @@ def signature_of(arguments: Arguments, derivation: Derivation, name: str) -> Sig
             remaining = iter(own)
             for index, is_dynamic in zip(indices, places, strict=True):
                 source = next(remaining) if is_dynamic else None
-                if index is not None and source is not None:
+                if isinstance(index, int) and source is not None:
                     gradient_of[index] = source
-            filled = tree.unflatten(structure, [None if i is None else _Slot(i) for i in indices])
+            filled = tree.unflatten(structure, [_Slot(i) if isinstance(i, int) else None for i in indices])
             gradients.append(layout_of(filled, arguments.names[k]))
     values = [_Slot(x.output) if isinstance(x, Traced) else x for x in derivation.value_leaves]
     value = tree.unflatten(derivation.value_structure, values)
@@ -333,21 +334,50 @@ class UserCalling(Calling):
         signature: of the program.
         constants: the captured values and large constants, as they were when it was lowered.
         assemble: makes the user's result of the outputs.
+        path: how the function decided in Python on traced values, in words; the program is right for calls that decide
+            alike, and `guards`, whose predicates are its last outputs, tell them from others.
     """
 
-    def __init__(self, signature: Signature, constants: Sequence[Any], assemble: Callable[[Sequence[Any]], Any]):
+    def __init__(
+        self,
+        signature: Signature,
+        constants: Sequence[Any],
+        assemble: Callable[[Sequence[Any]], Any],
+        guards: Sequence[Guard] = (),
+        path: str = "",
+    ):
         self.signature = signature
         self.constants = constants
         self._assemble = assemble
+        self.guards = guards
+        self.path = path
 
     def take(self, args: tuple, kwargs: dict[str, Any]) -> list[Any]:
         return self.signature.take(args, kwargs)
 
     def give(self, outputs: Sequence[Any], given: Sequence[Any]) -> Any:
+        for guard, y in zip(self.guards, outputs[len(outputs) - len(self.guards) :], strict=True):
+            if int(np.asarray(y)) != guard.outcome:
+                raise TraceError(
+                    f"{self.signature.name} was lowered for the path on which {self.path}; "
+                    "these arguments take another",
+                    hint="choose with np.where, lilith.cond or lilith.while_loop; grad and jit follow every path",
+                    source=guard.source,
+                )
         return self._assemble(self.signature.give(outputs, given))
+
+    def refuse_paths(self, what: str) -> None:
+        """The error for a program of one path only, in a place where nothing would notice another."""
+        if self.guards:
+            raise UnsupportedError(
+                f"{self.signature.name} decides in Python on traced values ({self.path}): it cannot be {what}",
+                hint="choose with np.where, lilith.cond or lilith.while_loop",
+                source=self.guards[0].source,
+            )
 
     def pack(self, compiled: Compiled) -> bytes:
         """A zip archive: the signature, the captured values, the machine code."""
+        self.refuse_paths("serialized")
         content = io.BytesIO()
         with zipfile.ZipFile(content, "w") as archive:
             header = {

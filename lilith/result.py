@@ -7,6 +7,7 @@ from collections.abc import Iterator
 from typing import Any
 
 from lilith import tree
+from lilith.signature import declared_static
 from lilith.source import GradientError
 
 
@@ -56,6 +57,8 @@ class GradResult:
 
     `g[0]` is the gradient for the first argument, `g["scale"]` for the parameter of that name; it has the argument's
     own structure and dtype, and is None for arguments without a derivative (ints, bools, strings, integer arrays).
+    Fields that a class of equinox, flax or JAX's own registry declares to be no data are in it as they are, so that
+    JAX's tree functions and optax take model and gradient together.
 
     >>> import numpy as np
     >>> from lilith import grad
@@ -153,8 +156,10 @@ class GradResult:
         found: dict[str, Any] = {}
         for entry, name, asked in zip(self._entries, self._labels.names, self._labels.asked, strict=True):
             if asked:
-                leaves, _ = tree.flatten(entry)
-                found.update(zip(tree.paths(entry, name), leaves, strict=True))
+                leaves, structure = tree.flatten(entry)
+                apart = declared_static(structure, leaves)
+                slopes = [leaf if i not in apart and tree.is_dynamic(leaf) else None for i, leaf in enumerate(leaves)]
+                found.update(zip(tree.paths(structure, name), slopes, strict=True))
         return found
 
     def is_structural_zero(self, path: int | str) -> bool:

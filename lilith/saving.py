@@ -2,14 +2,17 @@
 
 from __future__ import annotations
 
+import ast
+import contextlib
 import io
 import json
 import os
-import tempfile
+import stat
+import uuid
 import zipfile
 import zlib
-from collections.abc import Callable
-from typing import Any
+from collections.abc import Callable, Iterator
+from typing import IO, Any
 
 import ml_dtypes
 import numpy as np
@@ -29,7 +32,13 @@ _SAFE_DTYPES = {
 }  # fmt: skip
 
 # what numpy, zipfile, zlib and json say of bytes that are not what they were
-_NOT_WHOLE = (zipfile.BadZipFile, zlib.error, EOFError, OSError, KeyError, TypeError, ValueError, RuntimeError)
+_NOT_WHOLE = (
+    *(zipfile.BadZipFile, zlib.error, EOFError, OSError, RuntimeError, MemoryError),
+    *(KeyError, IndexError, AttributeError, TypeError, ValueError),
+)
+
+_Name = tuple[str, ...]
+"""The way to a leaf: attributes and keys that are text as they are, other keys and positions in brackets."""
 
 
 class TreeFileError(LilithError):
@@ -60,17 +69,34 @@ def save_tree(path: str | os.PathLike[str], structure: Any) -> None:
     writer = _WRITERS.get(_ending(path))
     if writer is None:
         raise ArgumentError(f"save_tree: {os.fspath(path)!r} has no known ending", hint=f"one of {', '.join(_WRITERS)}")
+    place = os.path.realpath(path)
+    if os.path.isdir(place) or not os.path.isdir(os.path.dirname(place)):
+        raise ArgumentError(f"save_tree: {place} cannot be a file", hint="the name of a file in a folder that exists")
+    tree.flatten(structure)  # refuses cycles; sorts the classes into structures and leaves
     arrays: dict[str, np.ndarray] = {}
-    node = _described(structure, arrays, {}, "")
-    text = json.dumps({"format": _FORMAT, "structure": node})
-    folder = os.path.dirname(os.path.abspath(path))
-    handle, temporary = tempfile.mkstemp(dir=folder, suffix=".part")
     try:
-        with os.fdopen(handle, "wb") as file:
-            file.write(writer(arrays, text))
+        text = json.dumps({"format": _FORMAT, "structure": _described(structure, arrays, {}, ())})
+    except RecursionError:
+        raise ArgumentError("save_tree: the structure is nested too deep", hint="a list instead of a chain") from None
+    with _replaced(place) as file:
+        writer(file, arrays, text)
+
+
+@contextlib.contextmanager
+def _replaced(path: str) -> Iterator[IO[bytes]]:
+    """A file to write into that takes the place of the one at path once it is whole, with that one's permissions."""
+    temporary = f"{path}.{uuid.uuid4().hex}.part"
+    try:
+        with open(temporary, "xb") as file:
+            yield file
+            file.flush()
+            os.fsync(file.fileno())
+        if os.path.exists(path):
+            os.chmod(temporary, stat.S_IMODE(os.stat(path).st_mode))
         os.replace(temporary, path)
     except BaseException:
-        os.unlink(temporary)
+        if os.path.exists(temporary):
+            os.unlink(temporary)
         raise
 
 
@@ -79,9 +105,9 @@ def load_tree(path: str | os.PathLike[str], like: Any = None) -> Any:
 
     Arguments:
         path: of the file.
-        like: a structure of the same form, such as a fresh model: the result has its classes, its static fields, and
-            the kinds of its leaves (jax.Arrays on their devices). Without it objects become dicts of their attributes,
-            named tuples tuples.
+        like: a structure of the same form, such as a fresh model: the result has its classes, what is not stored
+            (functions, classes), and the kinds of its leaves (jax.Arrays on their devices). Without it objects become
+            dicts of their attributes, named tuples tuples.
 
     Returns:
         The structure. For a file that `save_tree` has not written, and without `like`, a dict of its arrays by name.
@@ -125,32 +151,49 @@ def _ending(path: str | os.PathLike[str]) -> str:
 # ---- structure <-> JSON ----------------------------------------------------------------------------------------------
 
 
-def _described(x: Any, arrays: dict[str, np.ndarray], seen: dict[int, str], name: str) -> Any:
+def _described(x: Any, arrays: dict[str, np.ndarray], seen: dict[int, str], name: _Name) -> Any:
     """A structure as JSON; its arrays go to `arrays`."""
-    tree.flatten(x)  # refuses cycles; sorts the classes into structures and leaves
     if tree.is_leaf_class(type(x)):
         return _described_leaf(x, arrays, seen, name)
     children, _, steps = tree.take_apart(x)
-    below = [
-        _described(child, arrays, seen, f"{name}.{_key(step)}" if name else _key(step))
-        for child, step in zip(children, steps, strict=True)
-    ]
+    keys = list(map(_key, steps))
+    below = [_described(child, arrays, seen, (*name, key)) for child, key in zip(children, keys, strict=True)]
     if isinstance(x, dict):
-        keys = list(dict.keys(x))
-        if all(type(key) in (str, int, bool, float) for key in keys) and len(keys) == len(below):
-            return {"dict": [[key, node] for key, node in zip(keys, below, strict=True)]}
+        if len(x) == len(below) and all(map(_is_plain_key, dict.keys(x))):
+            return {"dict": [[key, node] for key, node in zip(dict.keys(x), below, strict=True)]}
     elif isinstance(x, (list, tuple)) and len(x) == len(below):
-        names = [step[1:] for step in steps] if tree.is_namedtuple_class(type(x)) else None
+        names = keys if tree.is_namedtuple_class(type(x)) else None
         return {"tuple" if isinstance(x, tuple) else "list": below, "names": names}
-    return {"object": [[_key(step), node] for step, node in zip(steps, below, strict=True)]}
+    return {"object": [[key, node] for key, node in zip(keys, below, strict=True)]}
 
 
 def _key(step: str) -> str:
-    return step[1:] if step.startswith(".") else step[1:-1].strip("'\"")
+    """`.W` and `['W']` as `W`; `[0]` stays, and `['[0]']` too."""
+    if step.startswith("."):
+        return step[1:]
+    try:
+        return _key_of(ast.literal_eval(step[1:-1]))
+    except (ValueError, SyntaxError):  # a key with a repr of its own
+        return step
 
 
-def _described_leaf(x: Any, arrays: dict[str, np.ndarray], seen: dict[int, str], name: str) -> Any:
-    tree.check_leaf(x, name or "the structure")
+def _key_of(key: Any) -> str:
+    return key if isinstance(key, str) and not key.startswith("[") else f"[{key!r}]"
+
+
+def _is_plain_key(key: Any) -> bool:
+    if type(key) is tuple:
+        return all(map(_is_plain_key, key))
+    return type(key) in (str, int, bool, float, type(None))
+
+
+def _dotted(name: _Name) -> str:
+    """`layers.1.W`, the name of an array in a file."""
+    return ".".join([key[1:-1] if key.startswith("[") and key.endswith("]") else key for key in name])
+
+
+def _described_leaf(x: Any, arrays: dict[str, np.ndarray], seen: dict[int, str], name: _Name) -> Any:
+    tree.check_leaf(x, _dotted(name) or "the structure")
     if not tree.is_dynamic(x):
         return {"value": x} if type(x) in _PLAIN else {"absent": type(x).__qualname__}
     if type(x) is float:
@@ -159,8 +202,8 @@ def _described_leaf(x: Any, arrays: dict[str, np.ndarray], seen: dict[int, str],
         return {"complex": [x.real.hex(), x.imag.hex()]}
     kind, _ = describe(x)
     if tree.is_array(x) and id(x) in seen:
-        return {"array": seen[id(x)]}
-    unique = name or "array"
+        return {"array": seen[id(x)], "dtype": arrays[seen[id(x)]].dtype.name}
+    unique = _dotted(name) or "array"
     while unique in arrays or unique == _STRUCTURE:
         unique += "_"
     seen[id(x)] = unique
@@ -174,7 +217,7 @@ def _built(node: dict[str, Any], arrays: dict[str, np.ndarray], made: dict[str, 
     made = {} if made is None else made
     (kind, content), *_ = node.items()
     if kind in ("dict", "object"):
-        return {key: _built(below, arrays, made) for key, below in content}
+        return {_as_key(key): _built(below, arrays, made) for key, below in content}
     if kind in ("list", "tuple"):
         items = [_built(below, arrays, made) for below in content]
         return tuple(items) if kind == "tuple" else items
@@ -182,6 +225,11 @@ def _built(node: dict[str, Any], arrays: dict[str, np.ndarray], made: dict[str, 
         found = made.setdefault(content, arrays[content])
         return found[()] if kind == "scalar" else found
     return _simple(kind, content)
+
+
+def _as_key(key: Any) -> Any:
+    """A dict's key from JSON, which has lists for tuples."""
+    return tuple(map(_as_key, key)) if isinstance(key, list) else key
 
 
 def _simple(kind: str, content: Any) -> Any:
@@ -199,14 +247,17 @@ def _simple(kind: str, content: Any) -> Any:
 def _filled(like: Any, arrays: dict[str, np.ndarray], node: Any, path: str) -> Any:
     """The structure `like` with the leaves of a file."""
     leaves, structure = tree.flatten(like)
-    wanted = [_dotted(p) for p in tree.paths(structure, "")]
-    stored = dict(_flat(node, "")) if node is not None else {name: {"array": name} for name in arrays}
+    wanted = list(_names(like, ()))
+    if node is not None:
+        stored = dict(_flat(node, ()))
+    else:
+        stored = {name: {"array": _dotted(name)} for name in wanted if _dotted(name) in arrays}
+        stored |= {(name,): {"array": name} for name in arrays.keys() - set(map(_dotted, wanted))}
     dynamic = [name for name, leaf in zip(wanted, leaves, strict=True) if tree.is_dynamic(leaf)]
-    missing = [name for name in dynamic if name not in stored]
-    known = set(wanted)
-    surplus = [name for name in stored if name not in known]
+    missing = [_dotted(name) for name in dynamic if name not in stored]
+    surplus = [_dotted(name) for name in stored.keys() - set(wanted)]
     if missing or surplus:
-        said = [f"no {', '.join(missing)}"] * bool(missing) + [f"besides {', '.join(surplus)}"] * bool(surplus)
+        said = [f"no {', '.join(missing)}"] * bool(missing) + [f"besides {', '.join(sorted(surplus))}"] * bool(surplus)
         raise ArgumentError(f"load_tree: {path} has {' and '.join(said)}", hint="pass a structure like the saved one")
     made: dict[tuple[str, str], Any] = {}
     new = []
@@ -219,37 +270,37 @@ def _filled(like: Any, arrays: dict[str, np.ndarray], node: Any, path: str) -> A
             new.append(leaf)
         elif not tree.is_dynamic(leaf) or kind not in ("array", "scalar"):
             value = arrays[content] if kind in ("array", "scalar") else _simple(kind, content)
-            new.append(_as_number(value, leaf, name))
+            new.append(_as_number(value, leaf, _dotted(name)))
         else:
             place = (content, describe(leaf)[0])
             if place not in made:
-                made[place] = _like_leaf(arrays[content], leaf, name)
+                made[place] = _like_leaf(arrays[content], leaf, _dotted(name))
             new.append(made[place])
     return tree.unflatten(structure, new)
 
 
-def _flat(node: dict[str, Any], name: str) -> list[tuple[str, dict[str, Any]]]:
-    """Every leaf of the described structure by its dotted name."""
+def _names(x: Any, name: _Name) -> Iterator[_Name]:
+    """The name of every leaf, in `flatten`'s order."""
+    if tree.is_leaf_class(type(x)):
+        yield name
+        return
+    children, _, steps = tree.take_apart(x)
+    for child, step in zip(children, steps, strict=True):
+        yield from _names(child, (*name, _key(step)))
+
+
+def _flat(node: dict[str, Any], name: _Name) -> list[tuple[_Name, dict[str, Any]]]:
+    """Every leaf of the described structure by its name."""
     (kind, content), *_ = node.items()
-    if kind in ("dict", "object"):
-        pairs = [(str(key), below) for key, below in content]
+    if kind == "dict":
+        pairs = [(_key_of(_as_key(key)), below) for key, below in content]
+    elif kind == "object":
+        pairs = content
     elif kind in ("list", "tuple"):
-        pairs = list(zip(node["names"] or map(str, range(len(content))), content, strict=True))
+        pairs = list(zip(node["names"] or [f"[{i}]" for i in range(len(content))], content, strict=True))
     else:
         return [(name, node)]
-    return [item for key, below in pairs for item in _flat(below, f"{name}.{key}" if name else key)]
-
-
-def _dotted(path: str) -> str:
-    """`.layers[1].W` as `layers.1.W`."""
-    found, rest = [], path
-    while rest:
-        end = min([i for i in (rest.find(".", 1), rest.find("[", 1)) if i > 0] or [len(rest)])
-        if rest.startswith(("['", '["')):
-            end = rest.index(rest[1] + "]", 2) + 2
-        found.append(_key(rest[:end]))
-        rest = rest[end:]
-    return ".".join(found)
+    return [item for key, below in pairs for item in _flat(below, (*name, key))]
 
 
 def _as_number(value: Any, leaf: Any, name: str) -> Any:
@@ -258,6 +309,10 @@ def _as_number(value: Any, leaf: Any, name: str) -> Any:
         raise ArgumentError(f"load_tree: {name} is an array in the file and {leaf!r} in like", hint="the saved form")
     if not tree.is_dynamic(leaf):
         return value
+    if not isinstance(value, (int, float, complex, np.generic)) or isinstance(value, np.str_):
+        raise ArgumentError(f"load_tree: {name} is {value!r} in the file and {leaf!r} in like", hint="the saved form")
+    if isinstance(value, complex) and describe(leaf)[1].dtype.kind != "c":  # type: ignore[union-attr]
+        raise DtypeError(f"load_tree: {name} is {value!r} in the file and {leaf!r} in like", hint="the saved form")
     if describe(leaf)[0] in (PYTHON, SCALAR):
         return type(leaf)(value)
     return _like_leaf(np.asarray(value, leaf.dtype), leaf, name)
@@ -283,11 +338,14 @@ def _like_leaf(array: np.ndarray, leaf: Any, name: str) -> Any:
 # ---- files -----------------------------------------------------------------------------------------------------------
 
 
-def _write_npz(arrays: dict[str, np.ndarray], text: str) -> bytes:
+def _write_npz(file: IO[bytes], arrays: dict[str, np.ndarray], text: str) -> None:
+    """What np.savez writes, which takes no array by the name of one of its own parameters."""
     stored = {name: _as_bits(array) for name, array in arrays.items()}
-    file = io.BytesIO()
-    np.savez(file, **stored, **{_STRUCTURE: np.frombuffer(text.encode(), np.uint8)})  # type: ignore[arg-type]
-    return file.getvalue()
+    stored[_STRUCTURE] = np.frombuffer(text.encode("utf-8", "surrogatepass"), np.uint8)
+    with zipfile.ZipFile(file, "w", zipfile.ZIP_STORED, allowZip64=True) as archive:
+        for name, array in stored.items():
+            with archive.open(f"{name}.npy", "w", force_zip64=True) as entry:
+                np.lib.format.write_array(entry, np.asanyarray(array), allow_pickle=False)
 
 
 def _as_bits(array: np.ndarray) -> np.ndarray:
@@ -296,15 +354,18 @@ def _as_bits(array: np.ndarray) -> np.ndarray:
 
 
 def _read_npz(data: bytes) -> tuple[dict[str, np.ndarray], str | None]:
-    with np.load(io.BytesIO(data), allow_pickle=False) as file:
-        arrays = {name: file[name] for name in file.files}
+    with zipfile.ZipFile(io.BytesIO(data)) as archive:
+        arrays = {
+            name.removesuffix(".npy"): np.lib.format.read_array(io.BytesIO(archive.read(name)), allow_pickle=False)
+            for name in archive.namelist()
+        }
     text = arrays.pop(_STRUCTURE, None)
     if text is None:
         return arrays, None
-    header = text.tobytes().decode()
-    for _, node in _flat(json.loads(header)["structure"], ""):
-        if node.get("dtype") == "bfloat16":
-            name = node.get("array") or node["scalar"]
+    header = text.tobytes().decode("utf-8", "surrogatepass")
+    for _, node in _flat(json.loads(header)["structure"], ()):
+        name = node.get("array") or node.get("scalar")
+        if name is not None and node.get("dtype") == "bfloat16" and arrays[name].dtype == np.uint16:
             arrays[name] = arrays[name].view(ml_dtypes.bfloat16)
     return arrays, header
 
@@ -319,13 +380,13 @@ def _safetensors() -> Any:
     return safetensors
 
 
-def _write_safetensors(arrays: dict[str, np.ndarray], text: str) -> bytes:
+def _write_safetensors(file: IO[bytes], arrays: dict[str, np.ndarray], text: str) -> None:
     library = _safetensors()
     for name, array in arrays.items():
         if not any(array.dtype == np.dtype(known) for known in _SAFE_DTYPES.values()):
             raise DtypeError(f"save_tree: safetensors has no {array.dtype.name} ({name})", hint="save as .npz")
-    return library.numpy.save({name: np.ascontiguousarray(a).reshape(a.shape) for name, a in arrays.items()},
-                              metadata={_STRUCTURE: text})  # fmt: skip
+    whole = {name: np.ascontiguousarray(array).reshape(array.shape) for name, array in arrays.items()}
+    file.write(library.numpy.save(whole, metadata={_STRUCTURE: text}))
 
 
 def _read_safetensors(data: bytes) -> tuple[dict[str, np.ndarray], str | None]:
@@ -342,7 +403,7 @@ def _read_safetensors(data: bytes) -> tuple[dict[str, np.ndarray], str | None]:
     return arrays, json.loads(data[8 : 8 + size]).get("__metadata__", {}).get(_STRUCTURE)
 
 
-_WRITERS: dict[str, Callable[[dict[str, np.ndarray], str], bytes]] = {
+_WRITERS: dict[str, Callable[[IO[bytes], dict[str, np.ndarray], str], None]] = {
     ".npz": _write_npz,
     ".safetensors": _write_safetensors,
 }

@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import functools
 import inspect
-from collections.abc import Callable
+from collections.abc import Callable, Sequence
 from types import FunctionType, MethodType
 from typing import Any, NamedTuple
 
@@ -16,7 +16,7 @@ from lilith.ir.type import TensorType, is_supported
 from lilith.source import DtypeError
 from lilith.trace import as_array
 from lilith.tracer import Tracer
-from lowering.carrier import Array, ArrayImpl, JaxTracer
+from lowering.carrier import Array, ArrayImpl, JaxTracer, pytree_leaves
 from lowering.runtime import ARRAY, JAX, PYTHON, SCALAR
 
 STATIC, TRACER, JAX_TRACER = "static", "tracer", "JAX tracer"
@@ -160,6 +160,55 @@ def is_plain(x: Any) -> bool:
     return cls in (_ndarray, ArrayImpl, float, complex) or cls in _NUMPY_SCALARS or cls in _STATIC_TYPES
 
 
+class _Place:
+    """A mark in the place of a leaf."""
+
+    __slots__ = ("index",)
+
+    def __init__(self, index: int):
+        self.index = index
+
+
+def declared_static(structure: Any, leaves: Sequence[Any]) -> frozenset[int]:
+    """Which leaves of a structure lie in fields that a class known to JAX declares to be no data: `static=True` of
+    equinox, `pytree_node=False` of flax, what a flatten function returns besides the children.
+
+    They are not differentiated, and a gradient holds them as they are: JAX's tree functions, and with them optax, take
+    two such objects only where these fields are equal.
+    """
+    if len(leaves) < 2 and structure == _LEAF:
+        return frozenset()
+    return _declared_static(structure, tuple([x if type(x) is bool or x is None else _DATA for x in leaves]))
+
+
+_LEAF = tree.flatten(0.0)[1]
+_DATA = "data"
+
+
+@functools.lru_cache(maxsize=256)
+def _declared_static(structure: Any, leaves: tuple) -> frozenset[int]:
+    """The same. Bools stay what they are while the others are found, for a flatten function may ask them which fields
+    are data (flax.nnx); then they are tried one by one."""
+    places = [_Place(i) if x is _DATA else x for i, x in enumerate(leaves)]
+    data = _marks(structure, places)
+    if data is None:
+        return frozenset()
+    for i, x in enumerate(leaves):
+        alone = _marks(structure, [*places[:i], _Place(i), *places[i + 1 :]]) if type(x) is bool else {i}
+        if x is not _DATA and i in (alone or ()):
+            data.add(i)
+    return frozenset(range(len(leaves))) - data
+
+
+def _marks(structure: Any, leaves: Sequence[Any]) -> set[int] | None:
+    """The marks among leaves that JAX finds in the structure; None if a class's own flatten function refuses them."""
+    try:
+        found = pytree_leaves(tree.unflatten(structure, leaves))
+    except Exception:  # which may be any
+        return None
+    return {x.index for leaf in found for x in tree.flatten(leaf)[0] if isinstance(x, _Place)}
+
+
 class Leaf(NamedTuple):
     """One leaf of a call's arguments.
 
@@ -203,6 +252,15 @@ class Arguments(NamedTuple):
     def first_of(self, i: int) -> int:
         """The first place of the array that is the i-th dynamic leaf."""
         return self.ties[i] if self.ties else i
+
+    def declared_static(self) -> list[bool]:
+        """For each leaf whether its class declares it to be no data (`declared_static`)."""
+        found: list[bool] = []
+        for i, structure in enumerate(self.structures):
+            own = [leaf.value for leaf in self.leaves if leaf.argument == i]
+            apart = declared_static(structure, own)
+            found += [k in apart for k in range(len(own))]
+        return found
 
     def rebuild(self, replacements: list[Any]) -> tuple[list[Any], dict[str, Any]]:
         """Positional and keyword arguments with the dynamic leaves replaced, in order; of tied ones by the first's."""

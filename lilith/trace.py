@@ -15,7 +15,7 @@ from lilith.ir.graph import Builder, Graph, Literal, Value, current
 from lilith.ir.primitive import primitive
 from lilith.ir.type import TensorType, is_supported
 from lilith.source import DtypeError, LeakedTracerError, LilithError, TraceError, user_source
-from lilith.tracer import Tracer
+from lilith.tracer import FUNCTIONS, AssignedPlain, Tracer
 
 HOIST_BYTES = 1024
 """Constant arrays larger than this become arguments of the program, so that modules stay small."""
@@ -27,6 +27,14 @@ SCALAR_TYPES: dict[type, TensorType] = {
     cls: TensorType((), dtype, cls is not bool) for cls, dtype in _WEAK_DTYPES.items()
 }
 """The types of Python numbers. All but bool are weak: they adapt to the arrays they meet."""
+
+
+class Written(BaseException):
+    """The body of a loop or branch has written to an array from around it, which must become a carry of it."""
+
+    def __init__(self, root: Tracer):
+        super().__init__()
+        self.root = root
 
 
 class Trace(Builder):
@@ -43,6 +51,9 @@ class Trace(Builder):
         decisions: numbers the guards of a call; None where none are recorded.
         guards: the decisions that the function has made on traced values.
         decided: their outcomes, by Value and by whether an integer was asked for.
+        carries: whether an array from around may be written to: whoever records this makes it a carry (`Written`).
+        entered: arrays from around that are carries here, by id: they, and the tracers that stand for them.
+        images: the same for their views, as they are asked for.
         pinnable: captured inputs, which become part of the key when Python code asks for their values.
     """
 
@@ -54,6 +65,9 @@ class Trace(Builder):
         self.guards: list[Guard] = []
         self.decided: dict[tuple[Value, bool], int] = {}
         self.pinnable: frozenset[Value] = frozenset()
+        self.carries = False
+        self.entered: dict[int, tuple[Tracer, Tracer]] = {}
+        self.images: dict[int, tuple[Tracer, Tracer]] = {}
         self.active = False
         self.captured: dict[int, tuple[Tracer, Value]] = {}
         self.hoisted: dict[int, tuple[np.ndarray, Value]] = {}
@@ -124,6 +138,10 @@ class Trace(Builder):
         return value
 
     def _capture(self, tracer: Tracer) -> Value:
+        if self.entered:
+            own = FUNCTIONS["image"](self, tracer)
+            if own is not tracer:
+                return own.value
         found = self.captured.get(id(tracer))
         if found is None:
             if not tracer.recorder.active:
@@ -241,9 +259,10 @@ def uncovered(error: Exception) -> Exception:
         return error
     if "setting an array element" not in str(error):
         return cause
-    return TraceError(
+    return AssignedPlain(
         "a traced array was assigned into a plain ndarray, or a list of them made into one",
-        hint="collect the parts in a list and join them with np.stack or np.concatenate",
+        hint="make the array with lilith.numpy.zeros or lilith.numpy.empty; or collect the parts in a list and join "
+        "them with np.stack or np.concatenate",
         source=cause.source,
     )
 
@@ -288,6 +307,7 @@ def trace_call(
     interpreted: bool = False,
     decisions: Decisions | None = None,
     pinnable: int | None = None,
+    carries: bool = False,
 ) -> Recorded:
     """Run `function` once on tracers of the given types and record what it does.
 
@@ -299,8 +319,10 @@ def trace_call(
         interpreted: let tracers show their values.
         decisions: numbers the guards.
         pinnable: the first input from which on they are captured values, which decide by being part of the key.
+        carries: raise `Written` where the function writes to an array from around it.
     """
     trace = Trace(name, decisions)
+    trace.carries = carries
     trace.interpreted = interpreted
     with trace:
         tracers = [trace.input(t) for t in types]

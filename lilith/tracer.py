@@ -31,6 +31,10 @@ FUNCTIONS: dict[Any, Callable[..., Any]] = {}
 """NumPy's functions on tracers, by the function they stand for: `FUNCTIONS[np.sum](x, axis=0)`."""
 
 
+class AssignedPlain(TraceError):
+    """A traced array was asked to become a plain one, perhaps to be written into one."""
+
+
 def describe_types(*args: Any) -> str:
     """The types of arguments for an error text: `f32[3] and int`."""
     names = []
@@ -101,12 +105,14 @@ class Tracer:
     whether it is being traced.
     """
 
-    __slots__ = ("__weakref__", "recorder", "value")
+    __slots__ = ("__weakref__", "memory", "recorder", "value")
     __array_priority__ = 1000
 
     def __init__(self, value: Value, trace: Any):
         self.value = value
         self.recorder = trace
+        self.memory: Any = None
+        """What it shares its memory with (`lilith.numpy.views`); None where nobody has asked."""
 
     # ---- what is known
 
@@ -180,7 +186,7 @@ class Tracer:
     def __iter__(self) -> Iterator[Any]:
         if not self.shape:
             raise TypeError("iteration over a 0-d array")
-        return iter([self[i] for i in range(self.shape[0])])
+        return (self[i] for i in range(self.shape[0]))
 
     # ---- what is not known
 
@@ -222,8 +228,11 @@ class Tracer:
         return self.recorder.decide(self, integer, lambda hint: _unknown(self, what, remedy or hint))
 
     def __float__(self) -> float:
-        return _no_value(
-            self, "float(), math.sin() and the like", "use NumPy functions: np.sin(x); x.astype(float) converts"
+        raise AssignedPlain(
+            f"float(), math.sin() and the like of a traced array ({self.value.type}): its value is not known while "
+            "tracing",
+            hint="use NumPy functions: np.sin(x); x.astype(float) converts",
+            tracers=(self,),
         )
 
     def __complex__(self) -> complex:
@@ -244,7 +253,7 @@ class Tracer:
         return _no_value(self, "tobytes()", "return the array from the function to get its value")
 
     def __array__(self, dtype: Any = None, copy: Any = None) -> np.ndarray:
-        raise TraceError(
+        raise AssignedPlain(
             f"a traced array ({self.value.type}) cannot become a plain ndarray",
             hint=replacement()
             or table_hint()
@@ -256,26 +265,13 @@ class Tracer:
         )
 
     def __setitem__(self, key: Any, item: Any) -> None:
-        raise TraceError(
-            f"item assignment on a traced array ({self.value.type})",
-            hint="build a new array: np.where(mask, new, x), lilith.numpy.put(x, i, new), np.concatenate of parts",
-        )
-
-    def sort(self, *args: Any, **kwargs: Any) -> None:
-        """An error: traced arrays do not change; `np.sort(x)` is a new one."""
-        raise TraceError(f"x.sort() changes a traced array ({self.value.type}) in place", hint="x = np.sort(x)")
-
-    def fill(self, value: Any) -> None:
-        """An error: traced arrays do not change; `np.full_like(x, value)` is a new one."""
-        raise TraceError(
-            f"x.fill() changes a traced array ({self.value.type}) in place", hint="x = np.full_like(x, value)"
-        )
+        FUNCTIONS["setitem"](self, key, item)
 
     def __copy__(self) -> Tracer:
-        return self
+        return FUNCTIONS["copy"](self)
 
     def __deepcopy__(self, memo: Any) -> Tracer:
-        return self
+        return FUNCTIONS["copy"](self)
 
     def __reduce__(self) -> NoReturn:
         raise TraceError(f"a traced array ({self.value.type}) cannot be pickled", hint="pickle the results instead")
@@ -289,8 +285,15 @@ class Tracer:
 
     def __array_ufunc__(self, ufunc: Any, method: str, *inputs: Any, **kwargs: Any) -> Any:
         out = kwargs.pop("out", None)
-        if out is not None:
-            refuse_out(ufunc.__name__, out)
+        if out is not None and any([y is not None for y in out]):
+            where, casting = kwargs.pop("where", True), kwargs.pop("casting", "same_kind")
+            return FUNCTIONS["out"](
+                ufunc.__name__,
+                out if ufunc.nout > 1 else out[0],
+                lambda: self.__array_ufunc__(ufunc, method, *inputs, **kwargs),
+                casting,
+                where,
+            )
         if method == "__call__":
             return call_rule(UFUNCS.get(ufunc), ufunc, inputs, kwargs)
         if method == "outer":
@@ -309,9 +312,11 @@ class Tracer:
         return call_rule(table[ufunc], ufunc, inputs, kwargs)
 
     def __array_function__(self, function: Any, types: Any, args: tuple, kwargs: dict[str, Any]) -> Any:
-        out = kwargs.get("out")
-        if out is not None:
-            refuse_out(function.__name__, out)
+        if kwargs.get("out") is not None:
+            out = kwargs.pop("out")
+            return FUNCTIONS["out"](
+                function.__name__, out, lambda: call_rule(FUNCTIONS.get(function), function, args, kwargs)
+            )
         return call_rule(FUNCTIONS.get(function), function, args, kwargs)
 
     # ---- indexing and attributes; operators and methods follow the class
@@ -336,15 +341,27 @@ class Tracer:
         """The real part; of a real array itself."""
         return FUNCTIONS[np.real](self)
 
+    @real.setter
+    def real(self, value: Any) -> None:
+        self.real[...] = value
+
     @property
     def imag(self) -> Tracer:
         """The imaginary part; of a real array zeros."""
         return FUNCTIONS[np.imag](self)
 
+    @imag.setter
+    def imag(self, value: Any) -> None:
+        self.imag[...] = value
+
     @property
-    def flat(self) -> Iterator[Any]:
-        """An iterator over the elements, in C order."""
-        return iter(FUNCTIONS[np.ravel](self))
+    def flat(self) -> Any:
+        """An iterator over the elements, in C order, which takes indices as well."""
+        return FUNCTIONS["flat"](self)
+
+    @flat.setter
+    def flat(self, value: Any) -> None:
+        self.flat[:] = value
 
     def __contains__(self, item: Any) -> bool:
         return bool(FUNCTIONS[np.any](self == item))
@@ -371,6 +388,8 @@ class Tracer:
         return FUNCTIONS[np.round](self, ndigits or 0)
 
     def __getattr__(self, name: str) -> Any:
+        if name == "value":  # a view whose memory was written to
+            return FUNCTIONS["refresh"](self)
         if name.startswith("__"):
             raise AttributeError(name)
         near = difflib.get_close_matches(name, dir(Tracer), 3)
@@ -385,7 +404,11 @@ _ORDINARY = frozenset({Tracer, int, float, complex, bool, np.ndarray, np.float64
 
 
 def refuse_out(name: str, out: Any) -> NoReturn:
-    raise TraceError(
+    """The error for a traced result that is to be written into a plain array."""
+    for y in out if isinstance(out, tuple) else (out,):
+        if hasattr(y, "refuse_write"):
+            y.refuse_write()
+    raise AssignedPlain(
         f"np.{name}(..., out={describe_types(*(out if isinstance(out, tuple) else (out,)))}): a traced result "
         "cannot be written into an existing array",
         hint=f"write y = np.{name}(...) and use y",
@@ -416,25 +439,25 @@ def call_rule(handler: Callable[..., Any] | None, function: Any, args: tuple, kw
 
 def _operators() -> None:
     """Attach the binary operators, the comparisons and the in-place operators to Tracer."""
-    for name, (symbol, ufunc) in {
-        "add": ("+", np.add),
-        "sub": ("-", np.subtract),
-        "mul": ("*", np.multiply),
-        "truediv": ("/", np.true_divide),
-        "floordiv": ("//", np.floor_divide),
-        "mod": ("%", np.remainder),
-        "pow": ("**", np.power),
-        "matmul": ("@", np.matmul),
-        "and": ("&", np.bitwise_and),
-        "or": ("|", np.bitwise_or),
-        "xor": ("^", np.bitwise_xor),
-        "lshift": ("<<", np.left_shift),
-        "rshift": (">>", np.right_shift),
+    for name, ufunc in {
+        "add": np.add,
+        "sub": np.subtract,
+        "mul": np.multiply,
+        "truediv": np.true_divide,
+        "floordiv": np.floor_divide,
+        "mod": np.remainder,
+        "pow": np.power,
+        "matmul": np.matmul,
+        "and": np.bitwise_and,
+        "or": np.bitwise_or,
+        "xor": np.bitwise_xor,
+        "lshift": np.left_shift,
+        "rshift": np.right_shift,
     }.items():
         forward, reflected = _binary(name, ufunc)
         setattr(Tracer, f"__{name}__", forward)
         setattr(Tracer, f"__r{name}__", reflected)
-        setattr(Tracer, f"__i{name}__", _inplace(symbol, forward))
+        setattr(Tracer, f"__i{name}__", _inplace(ufunc))
     for name, ufunc in {
         "lt": np.less,
         "le": np.less_equal,
@@ -446,16 +469,13 @@ def _operators() -> None:
     Tracer.__ne__ = _equality("!=", "ne", np.not_equal)  # type: ignore[method-assign]
 
 
-def _inplace(symbol: str, forward: Callable[..., Any]) -> Callable[..., Any]:
-    """`x += v` rebinds the name for a scalar, as for Python floats; an array would change for its other names too."""
+def _inplace(ufunc: Any) -> Callable[..., Any]:
+    """`x += v` gives the name of a number a new value, as for Python floats; an array is written to."""
 
     def operator(self: Tracer, other: Any) -> Any:
-        if self.ndim:
-            raise TraceError(
-                f"in-place operator on a traced array ({self.value.type}): its other names would not see it",
-                hint=f"write x = x {symbol} v instead of x {symbol}= v",
-            )
-        return forward(self, other)
+        if not (type(other) in _ORDINARY or _takes(other)):
+            return NotImplemented
+        return FUNCTIONS["inplace"](ufunc, self, other)
 
     return operator
 

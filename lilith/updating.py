@@ -9,7 +9,7 @@ import numpy as np
 
 from lilith import tree
 from lilith.result import GradResult
-from lilith.signature import describe
+from lilith.signature import declared_static, describe
 from lilith.source import ArgumentError, DtypeError, ShapeError
 from lilith.tracer import Tracer
 from lowering.carrier import JaxTracer
@@ -63,7 +63,8 @@ def update_(structure: Any, gradients: Any, rule: Callable[..., Any], *others: A
 
     Raises:
         ArgumentError: besides what `update` raises: a leaf sits in something that cannot be changed (a tuple, a frozen
-            dataclass), an array is read-only, or the structure is itself one number.
+            dataclass), an array is read-only, the structure is itself one number, or a number is an attribute of an
+            object that is there twice: unlike an array it has a gradient for each of its places.
 
     >>> import numpy as np, lilith
     >>> model = {"w": np.array([1.0, 2.0]), "scale": 3.0}
@@ -77,6 +78,7 @@ def update_(structure: Any, gradients: Any, rule: Callable[..., Any], *others: A
     steps = _steps(structure, leaves, shape, gradients, rule, others)
     homes = tree.holders(structure)
     planned = [(step, home) for step, home in zip(steps, homes, strict=True) if step is not None]
+    _refuse_shared_numbers(planned)
     for step, home in planned:
         _check_place(step, home)
     for step, home in planned:
@@ -97,10 +99,11 @@ def _steps(
     paths = tree.paths(shape, "model")
     slopes = _matching(structure, shape, gradients, "the gradient")
     columns = [slopes, *[_matching(structure, shape, x, f"structure {i}") for i, x in enumerate(others, 3)]]
+    apart = declared_static(shape, leaves)
     done: dict[int, _Step] = {}
     steps: list[_Step | None] = []
-    for leaf, path, row in zip(leaves, paths, zip(*columns, strict=True), strict=True):
-        if row[0] is None or _is_static(leaf, row[0], path):
+    for i, (leaf, path, row) in enumerate(zip(leaves, paths, zip(*columns, strict=True), strict=True)):
+        if row[0] is None or i in apart or _is_static(leaf, row[0], path):
             steps.append(None)
             continue
         step = done.get(id(leaf)) if tree.is_array(leaf) else None
@@ -154,6 +157,20 @@ def _fitted(new: Any, leaf: Any, path: str) -> Any:
     if dtype != type.dtype or not hasattr(new, "dtype"):
         new = new.astype(type.dtype) if hasattr(new, "astype") else np.asarray(new, type.dtype)[()]
     return new
+
+
+def _refuse_shared_numbers(planned: list[tuple[_Step, tree.Holder]]) -> None:
+    """The error for a number that would be given two new values, of an object that is in two places."""
+    first: dict[tuple[int, Any], str] = {}
+    for step, home in planned:
+        if tree.is_array(step.old):
+            continue
+        other = first.setdefault((id(home.container), home.key), step.path)
+        if other is not step.path:
+            raise ArgumentError(
+                f"update_: {step.path} and {other} are the same number of one object, with two gradients",
+                hint="make it an array, np.array(0.5): an array in two places has one gradient",
+            )
 
 
 def _check_place(step: _Step, home: tree.Holder) -> None:

@@ -15,7 +15,7 @@ from lilith.compile import with_captures
 from lilith.derive import record
 from lilith.guards import Decisions
 from lilith.ir.graph import Graph, Node, Source, Value
-from lilith.ir.interpret import interpret
+from lilith.ir.interpret import evaluate, interpret, watching
 from lilith.ir.primitive import ZERO
 from lilith.ir.type import is_inexact, kind
 from lilith.signature import STATIC, Arguments, Leaf, take_apart
@@ -25,7 +25,16 @@ from lilith.transform.reverse import active_values, reverse
 _NEVER_ZERO = frozenset({"exp", "logistic", "exp2", "rsqrt"})
 """Zero only where the exact value is too small for the dtype."""
 
+_SATURATING = frozenset({"tanh", "logistic", "erf", "erfc", "atan"})
+"""Flat far out: their slope underflows there."""
+
 _SELECTS = frozenset({"select", "max", "min", "clamp", "reduce_max", "reduce_min", "case", "sort", "gather", "slice"})
+
+
+_OTHERWISE = (
+    " (The gradient found was another one: the arguments have changed since the call, and this is about what they are "
+    "now; or the compiled program rounds or simplifies where this reasoning does not.)"
+)
 
 
 class _Traced(NamedTuple):
@@ -49,6 +58,8 @@ def explain(asking: tuple, path: str, found: Any) -> str:
     leaf = next((leaf for leaf in arguments.leaves if leaf.path == path), None)
     if leaf is None:
         return f"{path}: the argument has changed since the call, and has no such part any more."
+    if arguments.declared_static()[next(i for i, x in enumerate(arguments.leaves) if x is leaf)]:
+        return f"{path} is {leaf.value!r}: its class declares the field to be static, no data to differentiate by."
     if leaf.kind == STATIC:
         return _of_static(leaf)
     assert leaf.type is not None
@@ -111,9 +122,18 @@ def _structural(traced: _Traced, name: str) -> str | None:
     ]
     if not cuts:
         return "zero because every way to the result is cut inside of a loop or branch."
-    text = "; ".join([f"{_reason(node)}, {_at(node)}" for node in cuts[:3]])
-    more = f"; and {len(cuts) - 3} more" if len(cuts) > 3 else ""
-    return f"zero because every way from it to the result is cut: {text}{more}."
+    return f"zero because every way from it to the result is cut: {_listed(cuts)}."
+
+
+def _listed(cuts: Sequence[Node]) -> str:
+    """The cuts, one for each line of the user's: of a line with several the one that is no test."""
+    lines: dict[Any, Node] = {}
+    for node in cuts:
+        place = (node.source.file, node.source.line) if node.source is not None else None
+        if place not in lines or kind(lines[place].results[0].dtype) == "b":
+            lines[place] = node
+    text = "; ".join([f"{_reason(node)} {_place(node.source)}" for node in list(lines.values())[:3]])
+    return text + (f"; and on {len(lines) - 3} more lines" if len(lines) > 3 else "")
 
 
 def _reached(graph: Graph, start: set[Value]) -> set[Value]:
@@ -152,7 +172,11 @@ def _reason(node: Node) -> str:
             return f"the conversion to {result.dtype.name} has no derivative"
         what = "a comparison or test" if kind(result.dtype) == "b" else "a result of integers"
         return f"{name} gives {what} ({result.type})"
-    return f"{name} is constant between its jumps" if node.primitive.vjp is ZERO else f"{name} passes none on"
+    return (
+        f"{name} is constant between its jumps"
+        if node.primitive.vjp is ZERO or name == "sign"
+        else f"{name} passes none on"
+    )
 
 
 def _at(node: Node) -> str:
@@ -181,12 +205,13 @@ def _numeric(traced: _Traced, found: Any) -> str:
     steps: list[_Seen] = []
     outputs = interpret(pulled, [*traced.values, *traced.seeds], lambda *step: steps.append(_Seen(*step)))
     g = outputs[-1]
-    changed = (
-        "" if _alike(g, found) else " (The arguments have changed since the call; this is about what they are now.)"
-    )
+    size = np.abs(_floats(g))
+    if not np.any(_floats(found)) and 0 < size.max(initial=0.0) < np.finfo(g.dtype).tiny:
+        return f"zero because it underflows: {size.max():.3g} is less than the smallest normal {g.dtype.name}."
+    changed = "" if _alike(g, found) else _OTHERWISE
     forward = len(traced.graph.nodes)
     if not np.all(np.isfinite(_floats(g))):
-        return _of_nonfinite(steps, forward, g) + changed
+        return _of_nonfinite(pulled, steps, forward, g) + changed
     zero = np.asarray(g == 0)
     if not zero.all():
         return _of_ordinary(g, zero) + changed
@@ -195,11 +220,28 @@ def _numeric(traced: _Traced, found: Any) -> str:
     carried = _reached(pulled, set(pulled.inputs[len(traced.graph.inputs) :]))
     blocked = _blocked(pulled.outputs[-1], carried, steps, forward)
     if not blocked:
+        silent = [node for node in traced.graph.nodes if _is_silent(node, traced)]
+        if silent:
+            return f"zero because every way from it to the result is cut: {_listed(silent)}." + changed
         inside = [n for n in traced.graph.nodes if n.primitive.graphs and not carried.isdisjoint(n.operands)]
         inside = inside or [n for n in traced.graph.nodes if n.primitive.graphs]
         where = f" {_place(inside[-1].source, 'inside of the loop or branch ')}" if inside else ""
         return f"zero for these values: nothing comes back to it{where}." + changed
     return f"zero for these values because {'; '.join(blocked[:3])}." + changed
+
+
+def _is_silent(node: Node, traced: _Traced) -> bool:
+    """Whether a node lies between the input and the result, and its rule sends nothing back whatever the values."""
+    graph = traced.graph
+    active = active_values(graph, [traced.wanted])
+    inner = [i for i, x in enumerate(node.operands) if x in active]
+    if not inner or node.primitive.graphs or _needed(graph).isdisjoint(node.results):
+        return False
+    inputs = tuple([Value(x.type) for x in node.operands])
+    results = tuple([Value(y.type) for y in node.results])
+    alone = Graph("", inputs, ("",) * len(inputs), (Node(node.primitive, inputs, node.params, results, None),), results)
+    pulled = reverse(alone, inner)
+    return _reached(pulled, set(pulled.inputs[len(inputs) :])).isdisjoint(pulled.outputs[len(results) :])
 
 
 def _floats(x: np.ndarray) -> np.ndarray:
@@ -208,7 +250,8 @@ def _floats(x: np.ndarray) -> np.ndarray:
 
 def _alike(a: Any, b: Any) -> bool:
     a, b = _floats(a), _floats(b)
-    return a.shape == b.shape and bool(np.allclose(a, b, rtol=1e-3, atol=1e-6, equal_nan=True))
+    size = np.max(np.abs(a[np.isfinite(a)]), initial=0.0)
+    return a.shape == b.shape and bool(np.allclose(a, b, rtol=1e-2, atol=1e-3 * size, equal_nan=True))
 
 
 def _of_ordinary(g: np.ndarray, zero: np.ndarray) -> str:
@@ -217,16 +260,50 @@ def _of_ordinary(g: np.ndarray, zero: np.ndarray) -> str:
     return f"the gradient is fine: {extent}" + (f"; {zero.sum()} of {g.size} elements are zero." if zero.any() else ".")
 
 
-def _of_nonfinite(steps: Sequence[_Seen], forward: int, g: np.ndarray) -> str:
-    """Names the first step that makes a NaN or an infinity out of finite numbers."""
+def _of_nonfinite(pulled: Graph, steps: Sequence[_Seen], forward: int, g: np.ndarray) -> str:
+    """Names the step that makes a NaN or an infinity of finite numbers, from which that of the gradient has come."""
     what = "NaN" if np.isnan(_floats(g)).any() else "infinite"
-    for i, step in enumerate(steps):
-        if _finite(step.results) or not _finite(step.operands):
-            continue
-        where = "" if i < forward else "the derivative of "
-        made = "NaN" if any(np.isnan(_floats(y)).any() for y in step.results if _inexact(y)) else "an infinity"
-        return f"{what} because {where}the value {_place(step.node.source)} makes {made} ({_shown(step)})."
-    return f"{what} because an argument is not finite."
+    number = {result: i for i, step in enumerate(steps) for result in step.node.results}
+    value = pulled.outputs[-1]
+    while value in number:
+        step = steps[number[value]]
+        bad = [k for k, x in enumerate(step.operands) if _inexact(x) and not _finite([x])]
+        if not bad:
+            where = "" if number[value] < forward else "the derivative of "
+            step = _inside(step)
+            made = "NaN" if any(np.isnan(_floats(y)).any() for y in step.results if _inexact(y)) else "an infinity"
+            return f"{what} because {where}the value {_place(step.node.source)} makes {made} ({_shown(step)})."
+        value = step.node.operands[_carrier(step, bad, step.node.results.index(value))]
+    name = pulled.input_names[pulled.inputs.index(value)]
+    return f"{what} because {name} is not finite." if name else f"{what} because a value at hand is not finite."
+
+
+def _carrier(step: _Seen, bad: Sequence[int], result: int) -> int:
+    """Which of the operands that are not finite has made the result so: one that is where the result is, if any."""
+    y = step.results[result]
+    wrong = ~np.isfinite(_floats(y))
+    together = [
+        k for k in bad if step.operands[k].shape == y.shape and (wrong & ~np.isfinite(_floats(step.operands[k]))).any()
+    ]
+    return (together or bad)[0]
+
+
+def _inside(step: _Seen) -> _Seen:
+    """Of a loop or branch the step in its body that makes a NaN or an infinity first; any other step itself."""
+    if not step.node.primitive.graphs:
+        return step
+    found: list[_Seen] = []
+
+    def look(node: Node, operands: tuple, results: tuple) -> None:
+        if not (found or node.primitive.graphs or _finite(results)) and _finite(operands):
+            found.append(_Seen(node, operands, results))
+
+    watching.inner = look
+    try:
+        evaluate(step.node, step.operands)
+    finally:
+        watching.inner = None
+    return found[0] if found else step
 
 
 def _inexact(x: np.ndarray) -> bool:
@@ -279,9 +356,22 @@ def _killer(step: _Seen, alive: list[int], seen: dict[Value, _Seen]) -> str:
         maker = seen.get(node.operands[others[0]])
         if maker is not None and maker.node.primitive.name in _NEVER_ZERO:
             return f"{maker.node.primitive.name} underflows to 0 {_place(maker.node.source)}"
-        return f"the slope {where} is 0"
+        flat = next((s.node.primitive.name for s in seen.values() if _saturates(s, node.source)), None)
+        return f"{flat} is saturated, its slope underflows to 0 {where}" if flat else f"the slope {where} is 0"
     if name in ("add", "sub"):
         return "the contributions to it cancel"
+    if name == "case":
+        return f"the branch that it goes into is not the one taken {where}"
     if name in _SELECTS or node.primitive.masks or any(np.asarray(x).dtype == bool for x in step.operands):
         return f"what it goes into is not selected {where}"
-    return f"{name} passes on nothing but zeros {where}"
+    what = "the loop" if node.primitive.graphs else name
+    return f"{what} passes on nothing but zeros {where}"
+
+
+def _saturates(step: _Seen, source: Source | None) -> bool:
+    """Whether a step is a saturating function on that line, far out."""
+    return (
+        step.node.primitive.name in _SATURATING
+        and step.node.source == source
+        and bool(np.all(np.abs(step.operands[0]) > 5))
+    )

@@ -11,12 +11,7 @@ import contextlib
 import dataclasses
 import functools
 import hashlib
-import inspect
-import itertools
-import keyword
-import re
 import threading
-import weakref
 from collections import OrderedDict
 from collections.abc import Callable, Iterator, Sequence
 from typing import Any
@@ -38,12 +33,16 @@ from jaxlib.lapack import _lapack
 from jaxlib.mlir import ir as _ir
 from jaxlib.mlir import passmanager as _passmanager
 from jaxlib.mlir.dialects import func as _func
+from jaxlib.mlir.dialects import sdy as _sdy
 from jaxlib.mlir.dialects import stablehlo as _stablehlo
 
 from lilith.ir.type import DTYPES, TensorType
 from lilith.ops.control import CALLBACKS, Callback, called
 from lowering.emit import PLATFORMS, element_type
+from lowering.module import WHOLE, Module, modules
+from lowering.parameters import signature_of
 from lowering.persistent import folder, processor
+from lowering.small import without_kernels
 
 _xla_mlir = _jax.mlir
 Array = jax.Array
@@ -69,34 +68,6 @@ def _x64() -> Iterator[None]:
         set_x64(previous)
 
 
-@dataclasses.dataclass(eq=False, weakref_slot=True, slots=True)
-class Module:
-    """A program in the form the carrier takes.
-
-    Attributes:
-        name: of the function, in dumps and profiles.
-        text: `(platform) -> str`, the StableHLO module for one of `lowering.emit.PLATFORMS`.
-        parameters: the names of its parameters.
-        results: the types of its results.
-        batch: `(axes, size) -> Module`, for jax.vmap: the program over arguments that have a batch axis of that size at
-            axes[i] (None: they have none), with results that have it in front.
-        show: `(format, *arrays)`, what `print` nodes call on the host.
-        token: stands for the module in JAX's caches.
-    """
-
-    name: str
-    text: Callable[[str], str]
-    parameters: tuple[str, ...]
-    results: tuple[TensorType, ...]
-    batch: Any = None
-    show: Any = None
-    token: int = dataclasses.field(default_factory=itertools.count(1).__next__)
-
-    def __post_init__(self) -> None:
-        _modules[self.token] = self
-
-
-_modules: weakref.WeakValueDictionary[int, Module] = weakref.WeakValueDictionary()
 _BOUND_LIMIT = 4096
 _bound: OrderedDict[int, Loaded] = OrderedDict()
 _lock = threading.Lock()
@@ -106,7 +77,7 @@ _primitive.multiple_results = True
 
 
 def _module(token: int) -> Module:
-    module = _modules.get(token)
+    module = modules.get(token)
     if module is None:
         raise RuntimeError(
             f"the Lilith program {token} in a jax.jit is gone (more than {_BOUND_LIMIT} programs were bound since): "
@@ -147,6 +118,8 @@ def _lower(ctx: Any, *args: Any, token: int) -> Any:
     """Merge the module into the one JAX is building and call its main function."""
     module = _module(token)
     text = module.text(_platform(ctx))
+    if getattr(ctx.module_context.axis_context, "num_devices", 1) != 1:
+        text = without_kernels(text)
     if _LAPACK in text:
         prepare_lapack()
     parsed = _ir.Module.parse(text)
@@ -160,7 +133,32 @@ def _lower(ctx: Any, *args: Any, token: int) -> Any:
         ctx.module_context.module, module.name, parsed, dst_symtab=ctx.module_context.symbol_table
     )
     call = _func.CallOp(results, _ir.FlatSymbolRefAttr.get(name), list(args))
-    return call.results
+    return _laid_out(ctx.module_context.module, list(call.results), module.layout)
+
+
+def _laid_out(module: Any, results: list[Any], layout: Sequence[int | None]) -> list[Any]:
+    """The results of a call, each where the program's layout wants it, if parameters of its `main` are sharded."""
+    found = _shardings(module) if layout else []
+    meshes = [sharding.mesh_or_ref for sharding in found if sharding is not None]
+    if not meshes:
+        return results
+    for i, place in enumerate(layout):
+        wanted = None if place is None or place == WHOLE else found[place]
+        if place == WHOLE:
+            axes = [_sdy.DimensionShardingAttr.get([], True) for _ in _ir.RankedTensorType(results[i].type).shape]
+            wanted = _sdy.TensorShardingAttr.get(meshes[0], axes, [], [])
+        if wanted is not None:
+            results[i] = _sdy.ShardingConstraintOp(results[i], wanted).result
+    return results
+
+
+def _shardings(module: Any) -> list[Any]:
+    """How JAX has declared the parameters of `main`: sharded so, or (None) on one device."""
+    main = next(op for op in module.body.operations if _ir.StringAttr(op.attributes["sym_name"]).value == "main")
+    if "arg_attrs" not in main.attributes:
+        return []
+    declared = [_ir.DictAttr(own) for own in _ir.ArrayAttr(main.attributes["arg_attrs"])]
+    return [_sdy.TensorShardingAttr(own["sdy.sharding"]) if "sdy.sharding" in own else None for own in declared]
 
 
 def _emit_callbacks(ctx: Any, parsed: Any, module: Module) -> None:
@@ -269,7 +267,7 @@ class Loaded:
             return _primitive.bind(*args, token=module.token)
 
         program.__name__ = program.__qualname__ = module.name
-        program.__signature__ = _signature(module.parameters)  # type: ignore[attr-defined]
+        program.__signature__ = signature_of(module.parameters)  # type: ignore[attr-defined]
         self.jitted = jitted = jax.jit(program, keep_unused=True, donate_argnums=tuple(donate))
 
         def call(*args: Any) -> list[Any]:
@@ -277,17 +275,6 @@ class Loaded:
                 return jitted(*args)
 
         self.call = call
-
-
-def _signature(names: Sequence[str]) -> inspect.Signature:
-    """Parameters of these names, so that XLA's dumps and profiles show them; what is no identifier is bent to one."""
-    parameters: dict[str, inspect.Parameter] = {}
-    for i, name in enumerate(names):
-        plain = re.sub(r"\W+", "_", name).strip("_") or f"arg{i}"
-        if not plain.isidentifier() or keyword.iskeyword(plain) or plain in parameters:
-            plain = f"arg{i}_{plain}"
-        parameters[plain] = inspect.Parameter(plain, inspect.Parameter.POSITIONAL_ONLY)
-    return inspect.Signature(list(parameters.values()))
 
 
 _keeping = threading.local()
@@ -306,22 +293,12 @@ def _compile_or_read(backend: Any, module: Any, devices: Any, options: Any, call
         return _compile(backend, module, devices, options, callbacks)
     key = _cache_key.get(module, np.array(list(devices), dtype=object), options, backend)
     key = hashlib.sha256(f"{key} {processor()} {sorted(versions().items())}".encode()).hexdigest()
-    data = folder.read(key)
-    if data is not None:
-        try:
-            found = backend.deserialize_executable(data, devices, options)
-        except Exception as error:  # whatever XLA says of code that it cannot use
-            folder.warn(f"XLA cannot use the entry {key}: {error}")
-        else:
-            folder.hits += 1
-            return found
-    made = _compile(backend, module, devices, options, callbacks)
-    folder.misses += 1
-    try:
-        folder.write(key, made.serialize())
-    except _jax.JaxRuntimeError as error:  # a program, or a platform, whose code cannot be written down
-        folder.warn(f"{module.operation.attributes['sym_name']} is not kept: {error}")
-    return made
+    return folder.found_or_made(
+        key,
+        lambda data: backend.deserialize_executable(data, devices, options),
+        lambda: _compile(backend, module, devices, options, callbacks),
+        lambda made: made.serialize(),
+    )
 
 
 def keep_compiled(path: str | None) -> None:
@@ -463,9 +440,15 @@ def available_platforms() -> tuple[str, ...]:
     return tuple(dict.fromkeys(found))
 
 
+def default_platform() -> str:
+    """The platform of the device that is set for this thread (`default_device`), or else the best one."""
+    device: Any = _config.default_device.value
+    return _canonical(getattr(device, "platform", device) or jax.default_backend())
+
+
 def devices_of(platform: str) -> list[Any]:
-    """The devices of one of `available_platforms()`."""
-    return jax.devices(platform)
+    """The devices of one of `available_platforms()` that are this process's own."""
+    return jax.local_devices(backend=platform)
 
 
 def devices_holding(x: Any) -> frozenset[Any]:
@@ -501,9 +484,38 @@ def to_device(array: Any, placement: Any = None) -> Any:
         return jax.device_put(array, placement)
 
 
+_GATHERED_BYTES = 1 << 30
+
+
+class _Spread:
+    """An array with parts in other processes. To read it as NumPy's is an act of all of them together."""
+
+    def __init__(self, array: Any) -> None:
+        self.array = array
+
+    def __array__(self, dtype: Any = None, copy: bool | None = None) -> np.ndarray:
+        if self.array.nbytes > _GATHERED_BYTES:
+            raise RuntimeError("too large to be gathered in every process")
+        mesh = jax.sharding.Mesh(np.array(self.array.sharding._device_assignment), ("all",))
+        whole = jax.sharding.NamedSharding(mesh, jax.sharding.PartitionSpec())
+        with _x64():
+            return np.asarray(jax.jit(lambda x: x, out_shardings=whole)(self.array), dtype)
+
+
+def readable(x: Any) -> Any:
+    """The argument as something that `np.asarray` can read, also where other processes have parts of it."""
+    spread = isinstance(x, _ArrayImpl) and not (x.is_fully_addressable or x.is_fully_replicated)
+    return _Spread(x) if spread else x
+
+
 def host_array(x: Any, dtype: np.dtype) -> np.ndarray:
     """A number, ndarray or jax.Array as an ndarray."""
     return np.asarray(x, dtype=dtype)
+
+
+def pytree_leaves(x: Any) -> list[Any]:
+    """What JAX's own registry takes for the leaves of x."""
+    return jax.tree_util.tree_leaves(x)
 
 
 def x64_is_on() -> bool:

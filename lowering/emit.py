@@ -107,7 +107,6 @@ class Emitter:
         lines: the operations so far.
         functions: functions beside main that they call, as text.
         in_kernel: whether they are part of such a function.
-        varying: names of what depends on the program's arguments.
         read: the values that the nodes at hand and their results use; a rule may leave out what nobody reads.
         location: the suffix that books an operation on the user's line.
     """
@@ -118,7 +117,6 @@ class Emitter:
         self.lines: list[str] = []
         self.functions: list[str] = []
         self.in_kernel = False
-        self.varying: set[str] = set()
         self.read: Callable[[], frozenset[Value]] = frozenset
         self.location = ""
         self._count = 0
@@ -249,17 +247,11 @@ class Emitter:
         for node in nodes:
             if located:
                 self.locate(node.source)
-            operands = [names[x] for x in node.operands]
-            out = RULES[node.primitive.name](self, node, operands)
-            varies = not self.varying.isdisjoint(operands)
+            out = RULES[node.primitive.name](self, node, [names[x] for x in node.operands])
             if out.__class__ is str:
                 names[node.results[0]] = out
-                if varies:
-                    self.varying.add(out)
             else:
                 names.update(zip(node.results, out, strict=True))
-                if varies:
-                    self.varying.update(out)
         self.read = outer
         return [names[y] for y in results]
 
@@ -300,9 +292,7 @@ def emit(graph: Graph, platform: str = "cpu") -> str:
         platform: one of PLATFORMS; matters only to graphs with operations that a vendor's library does.
     """
     e = Emitter(graph, platform)
-    arguments = [f"%arg{i}" for i in range(len(graph.inputs))]
-    e.varying.update(arguments)
-    names = e.body(graph, arguments)
+    names = e.body(graph, [f"%arg{i}" for i in range(len(graph.inputs))])
     parameters = ", ".join(
         f"%arg{i}: {tensor_type(x.type)} loc({string(name)})"
         for i, (x, name) in enumerate(zip(graph.inputs, graph.input_names, strict=True))

@@ -4,20 +4,16 @@ XLA:CPU runs a step of a loop as a sequence of kernels, each with a cost of its 
 numbers does not repay. XLA compiles loops whose step touches up to 1024 bytes into one kernel by itself
 (xla/service/cpu/small_while_loop_hoisting_pass.cc). A function that is called with the attribute by which it marks
 these becomes one as well; here the limit is drawn where it pays.
-
-What a kernel cannot hold is a constant of more than 10,000 bytes: the emitter of kernels (ir_emitter.cc) ends the
-process. XLA makes constants of all that does not vary with a program's arguments, so this is followed here.
 """
 
 from __future__ import annotations
 
-from collections.abc import Callable, Sequence
-from typing import NamedTuple
+import math
+from typing import Any
 
-from lilith.ir.graph import Graph, Node, Value
-from lilith.ir.type import TensorType
+from lilith.ir.graph import Graph, Node
 from lilith.ops.checkpoints import expand
-from lowering.emit import Emitter, tensor_type
+from lowering.emit import Emitter, Rule, tensor_type
 
 KERNEL_PRIMITIVES = frozenset(
     """abs acos acosh add and asin asinh atan atan2 atanh bitcast broadcast_in_dim case cbrt ceil complex concatenate
@@ -30,7 +26,6 @@ KERNEL_PRIMITIVES = frozenset(
 """What the emitter of kernels knows; a test has each of them in one."""
 _REDUCING = ("reduce_", "exponent_shift", "extremum_cotangent")
 
-_CONSTANT_BYTES = 9000
 _PER_OPERATION = 256  # numbers: of more, kernels of their own, which use several cores, are as fast
 _WORK = 16384
 _OPERATIONS = 1000
@@ -40,57 +35,40 @@ _REDUCED = 256
 _MATRIX = 4096
 
 
-class Step(NamedTuple):
-    """What there is to know of a graph as part of a kernel.
-
-    Attributes:
-        fits: whether a kernel can hold it.
-        operations, work: how many operations it has, and how many numbers they make.
-        outputs: for each output, whether it varies: whether it is surely no constant to XLA.
-    """
-
-    fits: bool
-    operations: int
-    work: int
-    outputs: tuple[bool, ...]
+KERNEL = 'mhlo.frontend_attributes = {inlineable = "false", xla_cpu_small_call = "true"}'
+"""The attribute of a call that becomes a kernel."""
 
 
-def is_small(e: Emitter, node: Node, operands: Sequence[str]) -> bool:
-    """Whether a loop over operands of these names is to be a kernel."""
+def without_kernels(text: str) -> str:
+    """A module for several devices: these may have to talk to each other within a step, which no kernel can."""
+    return text.replace(KERNEL, "mhlo.frontend_attributes = {}")
+
+
+def is_small(e: Emitter, node: Node) -> bool:
+    """Whether a loop is to be a kernel."""
     if e.platform != "cpu" or e.in_kernel:
         return False
-    flags = [x in e.varying for x in operands]
-    if any(_too_large(x) and not varies for x, varies in zip(node.operands, flags, strict=True)):
-        return False
-    step = _loop(node, flags)
-    return step.fits and step.work <= min(_WORK, _PER_OPERATION * step.operations)
+    cost = _cost(node.graphs())
+    return cost is not None and cost[1] <= min(_WORK, _PER_OPERATION * cost[0])
 
 
-def _too_large(x: Value) -> bool:
-    """Whether no kernel can hold it, were it a constant."""
-    return x.type.size * x.type.dtype.itemsize > _CONSTANT_BYTES
-
-
-def _step(graph: Graph, varying: tuple[bool, ...]) -> Step:
-    """A graph of which some inputs vary."""
-    known = {x for x, varies in zip(graph.inputs, varying, strict=True) if varies}
-    fits, operations, work = True, 0, 0
-    for node in expand(graph).nodes:
-        name, results = node.primitive.name, node.results
+def _cost(graphs: tuple[Graph, ...]) -> tuple[int, int] | None:
+    """How many operations the graphs of a loop or a branch have and how many numbers these make; None if there are too
+    many, or one that no kernel can hold."""
+    operations, work = 0, 0
+    for node in [node for graph in graphs for node in expand(graph).nodes]:
+        name = node.primitive.name
         if name not in KERNEL_PRIMITIVES or node.effect or not _is_own(node) or operations > _OPERATIONS:
-            return Step(False, 0, 0, (False,) * len(graph.outputs))
+            return None
         operations += 1
         if node.primitive.graphs:
-            inner = _loop(node, [x in known for x in node.operands])
-            fits, operations, work = fits and inner.fits, operations + inner.operations, work + inner.work
-            known.update([y for y, varies in zip(results, inner.outputs, strict=True) if varies])
+            inner = _cost(node.graphs())
+            if inner is None:
+                return None
+            operations, work = operations + inner[0], work + inner[1]
         else:
-            work += (node.operands[1] if name == "dynamic_update_slice" else results[0]).type.size
-            if any(x in known for x in node.operands):
-                known.update(results)
-        if name != "fill" and any(_too_large(y) and y not in known for y in results):
-            fits = False
-    return Step(fits, operations, work, tuple([y in known for y in graph.outputs]))
+            work += (node.operands[1] if name == "dynamic_update_slice" else node.results[0]).type.size
+    return operations, work
 
 
 def _is_own(node: Node) -> bool:
@@ -100,62 +78,33 @@ def _is_own(node: Node) -> bool:
         return not any(params["interior"])
     if name == "dot_general":
         x, y = [operand.type for operand in node.operands]
-        contracted = len(params["contract"][0])
-        one_is_vector = 1 in (x.ndim, y.ndim) and x.ndim + y.ndim <= 3 and contracted <= 1
-        return one_is_vector and max(x.size, y.size, node.results[0].type.size) <= _MATRIX
-    return not name.startswith(_REDUCING) or node.operands[-1].type.size <= _REDUCED
+        with_vector = x.ndim + y.ndim <= 3 and len(params["contract"][0]) <= 1
+        return with_vector and max(x.size, y.size, node.results[0].type.size) <= _MATRIX
+    return not name.startswith(_REDUCING) or math.prod(node.operands[-1].type.shape) <= _REDUCED
 
 
-def _loop(node: Node, flags: list[bool]) -> Step:
-    """A loop or a branch whose operands vary or not."""
-    name, params = node.primitive.name, node.params
-    if name == "scan":
-        return _scan(params["body"], flags, params["constants"], params["carries"], params["length"] > 1)
-    if name == "while_loop":
-        steps = [_step(params["cond"], tuple(flags)), _step(params["body"], tuple(flags))]
-        outputs = tuple([a and b for a, b in zip(flags[params["constants"] :], steps[1].outputs, strict=True)])
-    elif name == "case":
-        steps = [_step(branch, tuple(flags[1:])) for branch in params["branches"]]
-        outputs = tuple([flags[0] and all(each) for each in zip(*[s.outputs for s in steps], strict=True)])
-    else:
-        return Step(False, 0, 0, (False,) * len(node.results))
-    operations, work = sum(s.operations for s in steps), sum(s.work for s in steps)
-    return Step(all(s.fits for s in steps), operations, work, outputs)
+def as_kernel_if_small(rule: Rule) -> Rule:
+    """The rule of a loop, or a call of a function that it writes.
 
-
-def _scan(body: Graph, flags: list[bool], constants: int, carries: int, repeated: bool) -> Step:
-    """A scan. In repeated steps the number of the step varies, and so do the rows, and a carry that comes to vary: XLA
-    takes no step apart from the others, unless there is one only."""
-    fixed, carried = flags[:constants], flags[constants : constants + carries]
-    rows = [repeated or flag for flag in flags[constants + carries :]]
-    while True:
-        step = _step(body, (repeated, *fixed, *carried, *rows))
-        if not repeated or carried == (now := [a or b for a, b in zip(carried, step.outputs, strict=False)]):
-            break
-        carried = now
-    written = [repeated or flag for flag in step.outputs[carries:]]
-    return step._replace(outputs=(*[a and b for a, b in zip(carried, step.outputs, strict=False)], *written))
-
-
-def as_kernel(
-    e: Emitter,
-    operands: Sequence[str],
-    types: Sequence[TensorType],
-    write: Callable[[list[str]], Sequence[str]],
-) -> tuple[str, ...]:
-    """What `write(names)` writes, from operands to results of the same types, as a function that is one kernel.
-
-    It returns its arguments as well, which costs nothing: the emitter of kernels ends the process at an argument that
-    nobody uses.
+    The emitter of kernels (jaxlib 0.10 to 0.12) ends the process at an argument that nobody uses. So the function
+    returns its arguments as well, which costs nothing, and a barrier hides from XLA which of them are constants: it
+    would put these in the arguments' place.
     """
-    outer, e.lines, e.in_kernel = e.lines, [], True
-    names = [e.fresh() for _ in types]
-    both = [*types, *types]
-    e.several("func.return", [*write(names), *names], both, (), "")
-    body, e.lines, e.in_kernel = "\n".join(e.lines), outer, False
-    name = f"loop_{len(e.functions)}"
-    arguments = ", ".join(f"{x}: {tensor_type(t)}" for x, t in zip(names, types, strict=True))
-    results = ", ".join(map(tensor_type, both))
-    e.functions.append(f"func.func private @{name}({arguments}) -> ({results}) {{\n{body}\n}} loc(unknown)")
-    marks = 'mhlo.frontend_attributes = {inlineable = "false", xla_cpu_small_call = "true"}'
-    return e.several("func.call", operands, types, both, f"callee = @{name}, {marks}")[: len(types)]
+
+    def maybe_kernel(e: Emitter, node: Node, operands: list[str]) -> Any:
+        if not is_small(e, node):
+            return rule(e, node, operands)
+        types, results = [x.type for x in node.operands], [y.type for y in node.results]
+        outer, e.lines, e.in_kernel = e.lines, [], True
+        names = [e.fresh() for _ in types]
+        e.several("func.return", [*rule(e, node, names), *names], [*results, *types], (), "")
+        body, e.lines, e.in_kernel = "\n".join(e.lines), outer, False
+        name = f"loop_{len(e.functions)}"
+        arguments = ", ".join(f"{x}: {tensor_type(t)}" for x, t in zip(names, types, strict=True))
+        returned = ", ".join(map(tensor_type, [*results, *types]))
+        e.functions.append(f"func.func private @{name}({arguments}) -> ({returned}) {{\n{body}\n}} loc(unknown)")
+        hidden = e.several("stablehlo.optimization_barrier", operands, types, types, "") if operands else ()
+        call = f"callee = @{name}, {KERNEL}"
+        return e.several("func.call", hidden, types, [*results, *types], call)[: len(results)]
+
+    return maybe_kernel

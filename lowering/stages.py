@@ -51,6 +51,7 @@ class Lowered:
         calling: how it is called once it is compiled.
         donated: the inputs that are given up: results may be put in their place.
         placements: how each input is sharded, None for those that are not; what is compiled has the communication.
+        layout: where the results are put then (`lowering.module.Module.layout`).
 
     `lilith.lower` and `lilith.lower_grad` make it; `str()` is the module's text.
     """
@@ -62,14 +63,16 @@ class Lowered:
         calling: Calling | None = None,
         donated: Sequence[int] = (),
         placements: Sequence[Any] = (),
+        layout: Sequence[int | None] = (),
     ):
         if platform is not None and platform not in PLATFORMS:
             raise ArgumentError(f"there is no platform {platform!r}", hint=f"one of {', '.join(PLATFORMS)}")
         self.graph = graph
-        self.platform = platform or carrier.available_platforms()[0]
+        self.platform = platform or carrier.default_platform()
         self.calling = calling or Calling()
         self.donated = tuple(donated)
         self.placements = tuple(placements) if any([p is not None for p in placements]) else ()
+        self.layout = tuple(layout)
         self._text = emit(graph, self.platform)
 
     def stablehlo(self, *, generic: bool = False, locations: bool = False) -> str:
@@ -167,6 +170,7 @@ class Compiled:
             graph.input_names,
             tuple(y.type for y in graph.outputs),
             show=show,
+            layout=self.lowered.layout,
         )
         types, lowered = [x.type for x in graph.inputs], self.lowered
         ahead = carrier.lower_ahead(module, types, lowered.platform, lowered.donated, lowered.placements)

@@ -5,12 +5,15 @@ from __future__ import annotations
 import sys
 from pathlib import Path
 
+import jax
+import numpy as np
 import pytest
 
 sys.path.insert(0, str(Path(__file__).parent.parent))
 
+import lilith
 from bench import __main__ as bench_main
-from bench import loops
+from bench import gpu, loops, workloads
 from bench.dispatch import fresh_lambdas
 
 
@@ -42,6 +45,18 @@ def test_transforms(monkeypatch, capsys):
     monkeypatch.setattr(sys, "argv", ["bench", "transforms", "--rounds", "1"])
     bench_main.main()
     assert "whole first call" in capsys.readouterr().out
+
+
+def test_gpu(monkeypatch, capsys):
+    if "gpu" not in {device.platform for device in lilith.devices()}:
+        monkeypatch.setattr(sys, "argv", ["bench", "gpu"])
+        with pytest.raises(SystemExit, match="bench gpu: there is no device 'gpu' here; the platforms here: "):
+            bench_main.main()
+    small = [workloads.Workload("softmax", workloads.cross_entropy, (workloads.normal(8, 4), np.eye(8, 4)))]
+    monkeypatch.setattr(gpu, "_workloads", lambda: small)
+    monkeypatch.setattr(lilith, "devices", lambda platform: [jax.devices("cpu")[0]])  # as if it were one
+    gpu.main(rounds=1)
+    assert "softmax" in capsys.readouterr().out
 
 
 def test_a_hundred_fresh_lambdas_are_one_program():

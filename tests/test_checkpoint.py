@@ -9,6 +9,7 @@ import pytest
 
 import lilith
 from lilith import checkpoint, grad, hessian, hvp, jacobian, jvp, named, vjp, vmap
+from lilith.ops.nested import all_nodes
 from lilith.source import ArgumentError
 
 X = np.array([0.3, -1.2, 2.0])
@@ -105,3 +106,20 @@ def test_errors() -> None:
         checkpoint(np.sin, save=(1,))  # type: ignore[arg-type]
     with pytest.raises(ArgumentError, match="the name is 3"):
         named(1.0, 3)  # type: ignore[arg-type]
+
+
+def test_forward_mode_goes_through_the_body_once() -> None:
+    def block(x: Any) -> Any:
+        return np.tanh(named(np.sin(x), "sine") * 2)
+
+    def count(f: Any) -> int:
+        x = np.ones(3)
+        graph = lilith.trace(lambda x, t: jvp(f, (x,), (t,)), x, x)
+        return sum(node.primitive.name == "tanh" for node in all_nodes(graph))
+
+    for save in ((), "sine"):
+        c = checkpoint(block, save=save)
+        assert count(lambda x: np.sum(c(c(x)))) == count(lambda x: np.sum(block(block(x)))) == 2  # noqa: B023
+        x = np.array([0.3, 1.0, -2.0])
+        slope = [grad(lambda x: jvp(lambda x: np.sum(f(f(x))), (x,), (x,))[1], x)[1][0] for f in (c, block)]  # noqa: B023
+        np.testing.assert_allclose(*slope, rtol=1e-12)

@@ -252,3 +252,35 @@ def test_callback_errors(tmp_path: Any) -> None:
         lilith.export(tmp_path / "x.lilith", lilith.lower(lilith.checkpoint(opaque_gamma), 3.0))
     with pytest.raises(ShapeError, match=r"<lambda> gave \[f64\[2\]\], \[f64\[3\]\] was declared"):
         pure_callback(lambda x: x[:2], X, X)
+
+
+@pytest.mark.parametrize("both", [False, True])
+def test_what_a_batch_shares_stays_shared(both: bool) -> None:
+    def plain(w: Any, x: Any) -> Any:
+        return np.sin(w * x) + w
+
+    f = custom(plain)
+    f.vjp(lambda g, y, w, x: (g * (np.cos(w * x) * x + 1), g * np.cos(w * x) * w))
+    if both:
+        f.jvp(lambda t, y, w, x: t[0] * (np.cos(w * x) * x + 1) + t[1] * np.cos(w * x) * w)
+    x = np.array([1.0, 2.0, 3.0])
+
+    def mapped(h: Any, w: Any) -> Any:
+        return vmap(h, in_axes=(None, 0))(w, x)
+
+    def slopes(h: Any, w: Any) -> Any:
+        return mapped(lambda w, x: grad(h, w, x, wrt=0)[1][0], w)
+
+    for call in (
+        lambda h: mapped(h, 2.0),
+        lambda h: grad(lambda w: np.sum(mapped(h, w) ** 2), 2.0)[1][0],
+        lambda h: slopes(h, 2.0),
+        lambda h: jvp(lambda w: mapped(h, w), (2.0,), (1.0,))[1],
+        lambda h: jvp(lambda w: slopes(h, w), (2.0,), (1.0,))[1],
+        lambda h: hessian(lambda w: np.sum(mapped(h, w) ** 2), 2.0),
+        lambda h: grad(lambda w: np.sum(slopes(h, w) ** 2), 2.0)[1][0],
+    ):
+        np.testing.assert_allclose(call(f), call(plain), rtol=1e-10)
+    assert "(w: f64[]," in str(lilith.trace(lambda w: mapped(f, w), 2.0))
+    (node,) = lilith.trace(lambda w: mapped(f, w), 2.0).nodes
+    assert [x.shape for x in node.operands] == [(), (3,)]

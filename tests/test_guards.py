@@ -266,11 +266,27 @@ def test_where_no_value_is_known() -> None:
     for call in (
         lambda: jax.jit(lambda x: lilith.grad(branch, x)[0])(1.0),
         lambda: jax.vmap(lambda x: lilith.grad(branch, x)[0])(np.ones(2, np.float32)),
-        lambda: lilith.lower(branch, 1.0),
-        lambda: lilith.trace_grad(branch, 1.0),
+        lambda: lilith.lower(branch, lilith.spec("f64[]")),
+        lambda: lilith.trace_grad(branch, lilith.spec("f64[]")),
     ):
         with pytest.raises(TraceError, match=r"is not known here(.|\n)*test_guards(.|\n)*lilith\.cond"):
             call()
+
+
+def test_a_lowered_path_is_that_path_only(tmp_path) -> None:
+    lowered = lilith.lower_grad(branch, 2.0)
+    compiled = lowered.compile()
+    expected = lilith.grad(branch, 3.0)
+    value, g = compiled(3.0)
+    assert (value, g[0]) == (expected[0], expected[1][0])
+    with pytest.raises(TraceError, match=r"lowered for the path on which (.|\n)*is True(.|\n)*test_guards"):
+        compiled(-2.0)
+    for refused in (lambda: lilith.export(tmp_path / "x.lilith", lowered), compiled.serialize):
+        with pytest.raises(lilith.UnsupportedError, match="decides in Python on traced values"):
+            refused()
+    assert lilith.lower(lambda x: x * 2 if x > 0 else -x, jax.numpy.float32(1), donate=0).donated == ()
+    assert len(lilith.trace(branch, 2.0).outputs) == 1
+    assert str(lilith.trace(branch, 2.0)) != str(lilith.trace(branch, -2.0))
 
 
 def test_interpreted_runs_decide_by_their_values(monkeypatch: pytest.MonkeyPatch) -> None:

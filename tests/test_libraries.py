@@ -6,12 +6,15 @@ from typing import Any
 
 import equinox
 import flax.core
+import flax.linen
 import flax.struct
 import jax
 import jax.numpy as jnp
 import numpy as np
 import optax
 import pytest
+from flax import nnx
+from flax.training.train_state import TrainState
 
 import lilith
 from lilith import grad, tree
@@ -48,7 +51,7 @@ def test_an_equinox_module() -> None:
     model = Line(jnp.eye(2), np.tanh)
     for _ in range(3):
         _, g = grad(lambda m, x: np.sum(m(x)), model, jnp.array([0.5, -1.0]))
-        assert type(g[0]) is Line and g[0].activation is None
+        assert type(g[0]) is Line and g[0].activation is np.tanh and g["m.activation"] is None
     expected = jax.grad(lambda w: jnp.sum(jnp.tanh(w @ jnp.array([0.5, -1.0]))))(jnp.eye(2))
     np.testing.assert_allclose(g["m.weight"], expected, rtol=1e-6)
     updated = lilith.update(model, g[0], lambda w, dw: w - dw)
@@ -89,6 +92,87 @@ def test_flax_structures() -> None:
         _, g = grad(lambda s: np.sum(s.w**s.power), State(np.array([1.0, 2.0]), power))
         assert isinstance(g[0], State)
         np.testing.assert_allclose(g[0].w, power * np.array([1.0, 2.0]) ** (power - 1))
+
+
+class Normalised(equinox.Module):
+    norm: equinox.nn.LayerNorm
+    scale: float = equinox.field(static=True)
+
+    def __call__(self, x: Any) -> Any:
+        y = (x - np.mean(x)) / np.sqrt(np.var(x) + self.norm.eps)
+        return self.scale * (y * self.norm.weight + self.norm.bias)
+
+
+def test_fields_that_a_class_declares_to_be_no_data() -> None:
+    """They are not differentiated, stay as they are in gradients and steps, and another value is seen."""
+    model, x = Normalised(equinox.nn.LayerNorm(2), 2.0), np.array([0.3, -0.2], np.float32)
+    loss = lambda m, x: np.sum(m(x) ** 2)  # noqa: E731
+    for _ in range(3):
+        value, g = grad(loss, model, x)
+        assert jax.tree.structure(g[0]) == jax.tree.structure(model)
+        assert g["m.norm.eps"] is None and g[0].norm.eps == model.norm.eps and g.paths()["m.scale"] is None
+    assert "declares the field to be static" in g.why("m.scale")
+    new = lilith.update(model, g[0], lambda w, dw: w - dw)
+    assert new.norm.eps == model.norm.eps and new.scale == 2.0 and not np.all(new.norm.weight == model.norm.weight)
+    found = lilith.minimize(loss, model, x)
+    assert found.value < 1e-6 and found.params.norm.eps == model.norm.eps and found.params.scale == 2.0
+    np.testing.assert_allclose(grad(loss, Normalised(model.norm, 4.0), x)[0], 4 * value, rtol=1e-6)
+    lowered = lilith.lower_grad(loss, model, x)
+    assert lowered.compile()(model, x)[1][0].scale == 2.0
+
+
+def test_an_equinox_module_under_optax() -> None:
+    model, x = Normalised(equinox.nn.LayerNorm(2), 2.0), jnp.array([0.3, -0.2])
+    optimiser = optax.adam(0.1)
+    state = optimiser.init(equinox.filter(model, equinox.is_inexact_array))
+    values = []
+    for _ in range(5):
+        value, g = grad(lambda m, x: np.sum(m(x) ** 2), model, x)
+        updates, state = optimiser.update(g[0], state, model)
+        model = equinox.apply_updates(model, updates)
+        values.append(float(value))
+    assert values == sorted(values, reverse=True)
+
+
+class Layers(nnx.Module):
+    def __init__(self, rngs: nnx.Rngs):
+        self.first, self.second, self.power = nnx.Linear(2, 3, rngs=rngs), nnx.Linear(3, 1, rngs=rngs), 2
+
+
+def test_an_nnx_module_and_its_optimiser() -> None:
+    model, x = Layers(nnx.Rngs(0)), np.array([0.3, -0.2], np.float32)
+    optimiser = nnx.Optimizer(model, optax.sgd(0.05), wrt=nnx.Param)
+
+    def loss(m: Layers, np: Any = np) -> Any:
+        h = np.tanh(x @ m.first.kernel[...] + m.first.bias[...])
+        return np.sum((h @ m.second.kernel[...] + m.second.bias[...]) ** m.power)
+
+    values = []
+    for _ in range(3):
+        value, g = grad(loss, model)
+        expected = nnx.grad(lambda m: loss(m, jnp))(model)
+        np.testing.assert_allclose(g[0].first.kernel[...], expected["first"]["kernel"][...], rtol=1e-4)
+        optimiser.update(model, g[0])
+        values.append(float(value))
+    assert values[2] < values[1] < values[0]
+
+
+def test_a_linen_train_state() -> None:
+    x = np.array([0.3, -0.2], np.float32)
+    module = flax.linen.Dense(1)
+    state = TrainState.create(apply_fn=module.apply, params=module.init(jax.random.key(0), x), tx=optax.sgd(0.1))
+    loss = lambda p: np.sum((x @ p["params"]["kernel"] + p["params"]["bias"]) ** 2)  # noqa: E731
+    first, g = grad(loss, state.params)
+    expected = jax.grad(lambda p: jnp.sum(module.apply(p, x) ** 2))(state.params)
+    np.testing.assert_allclose(g["p['params']['kernel']"], expected["params"]["kernel"], rtol=1e-5)
+    assert grad(loss, state.apply_gradients(grads=g[0]).params)[0] < first
+
+
+def test_functions_of_jax_do_not_take_traced_arrays() -> None:
+    mlp = equinox.nn.MLP(2, 1, 4, 1, key=jax.random.key(0))
+    for f in (lambda x: jnp.sum(jnp.sin(x)), lambda x: np.sum(jax.nn.gelu(x)), lambda x: np.sum(mlp(x))):
+        with pytest.raises(lilith.TraceError, match=r"was given a traced array[\s\S]*test_libraries.py"):
+            grad(f, np.ones(2, np.float32))
 
 
 def test_classes_that_jax_knows_and_its_registry_is_left_alone() -> None:

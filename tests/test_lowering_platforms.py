@@ -1,4 +1,4 @@
-"""Linear algebra written for every platform: the modules parse and verify, and call what the carrier itself calls."""
+"""What is written for other platforms parses and verifies; linear algebra calls what the carrier itself calls."""
 
 from __future__ import annotations
 
@@ -13,10 +13,15 @@ from jax._src.lax import linalg as lax_linalg
 import lilith.ops  # noqa: F401  (fills the registry)
 from lilith.ir import PRIMITIVES, Builder, Graph, TensorType, Value
 from lilith.source import UnsupportedError
+from lilith.transform.reverse import reverse
+from lilith.transform.simplify import simplify
 from lowering.carrier import pretty
 from lowering.emit import PLATFORMS, emit
+from tests.compiled import together
 from tests.samples import factorization, linalg, solving
 from tests.samples.making import Sample
+from tests.test_registry import SAMPLES as REGISTERED
+from tests.test_registry import SMOOTH, wanted_of
 
 SAMPLES = {name: group for family in (factorization, linalg, solving) for name, group in family.samples().items()}
 
@@ -116,3 +121,11 @@ def test_wide_matrices_of_the_large_kind_on_gpus() -> None:
         sample = Sample((a,), {"full": False}, (False,))
         expected = jax_calls(lambda x: JAX["svd"](x, full=False), "cuda", a)
         assert expected and calls(pretty(emit(graph_of("svd", sample), "cuda"))) == expected
+
+
+@pytest.mark.parametrize("name", [name for name in REGISTERED if name != "eig"])
+def test_every_primitive_and_its_derivative_is_written_for_gpus(name: str) -> None:
+    graphs = [graph_of(name, sample) for sample in REGISTERED[name]]
+    smooth = [case.values[1] for case in SMOOTH if case.values[0] == name]
+    gradients = [simplify(reverse(graph_of(name, s), wanted_of(s))) for s in smooth]
+    pretty(emit(together(name, [*graphs, *gradients]), "cuda"))

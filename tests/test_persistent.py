@@ -151,6 +151,28 @@ def test_the_oldest_entries_make_room(cache: Path) -> None:
     assert [p.name[:2] for p in entries(cache)] == ["k0", "k5", "k6"]
 
 
+def test_a_folder_that_can_only_be_read(cache: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    fresh(1.0)
+
+    def refused(*_: Any, **__: Any) -> Any:
+        raise PermissionError("read-only")
+
+    monkeypatch.setattr(os, "utime", refused)
+    monkeypatch.setattr("tempfile.mkstemp", refused)
+    fresh(2.0)
+    assert folder.hits == 1
+
+
+def test_what_a_process_has_left_half_written_is_removed(cache: Path) -> None:
+    folder.write("k0", b"x")
+    old, new = cache / "old.lilith-part", cache / "new.lilith-part"
+    for file in (old, new):
+        file.write_bytes(b"half")
+    os.utime(old, (1, 1))
+    folder.write("k1", b"x")
+    assert sorted(p.name for p in cache.iterdir()) == ["k0.lilith-xla", "k1.lilith-xla", "new.lilith-part"]
+
+
 def test_programs_that_call_back_are_not_kept(cache: Path) -> None:
     def f(x: Any) -> Any:
         return np.sum(lilith.pure_callback(np.sin, lilith.spec("f64[3]"), x)) + np.sum(x)

@@ -13,6 +13,10 @@ from hypothesis import HealthCheck, given, settings
 import lilith
 from lilith.ir.graph import Graph
 from lilith.ir.interpret import interpret
+from lilith.ops.indexing import dynamic_update_slice
+from lilith.ops.shape import reshape
+from lilith.trace import current_trace
+from lilith.tracer import Tracer
 from lilith.transform import roll as package
 from lilith.transform.forward import forward
 from lilith.transform.reverse import reverse
@@ -147,7 +151,7 @@ BODIES = st.lists(st.tuples(st.sampled_from(sorted(STEPS)), st.sampled_from(sort
 STRETCHES = st.tuples(
     st.integers(3, 9),
     BODIES,
-    st.sampled_from(["", "sum", "collect", "inner", "delayed"]),
+    st.sampled_from(["", "sum", "collect", "inner", "delayed", "write", "update"]),
 )
 
 
@@ -155,7 +159,7 @@ def program(stretches: Any) -> Callable[..., Any]:
     """Python loops one after the other: over carries, with operands that vary, with sums and collected results."""
 
     def run(x, y):
-        h, other, older, total = x[0], y, y * 0.5, 0.0
+        h, other, older, total, table = x[0], y, y * 0.5, 0.0, x * 1.0
         for n, body, extra in stretches:
             kept = []
             for i in range(n):
@@ -169,11 +173,15 @@ def program(stretches: Any) -> Callable[..., Any]:
                     older = before
                 if extra == "sum":
                     total = total + np.sum(x[i % 8] ** 2) - h[0]
+                if extra == "write":
+                    table = written(table, (7 - i % 8,), h + 0.1 * table[i % 8])
+                if extra == "update":
+                    table = written(table, (i % 8, 1), table[i % 8, 1] * np.cos(h[0]))
                 if extra == "collect":
                     kept.append(h)
             if kept:
                 total = total + np.sum(np.stack(kept) ** 2) + kept[1][0]
-        return total + np.sum(h) + np.sum(other * older)
+        return total + np.sum(h) + np.sum(other * older) + np.sum(table**2)
 
     return run
 
@@ -462,3 +470,60 @@ def test_captured_numbers_and_arrays_are_operands_of_the_loop() -> None:
     numbers[3] = 5.0
     again, _ = lilith.grad(f, x)
     np.testing.assert_allclose(again, sum(np.sum(np.sin(x * n) * t) for n, t in zip(numbers, table, strict=True)))
+
+
+# ---- arrays that are written -----------------------------------------------------------------------------------------
+
+
+def written(x: Any, place: tuple[int, ...], value: Any) -> Any:
+    """x with value at a place."""
+    trace = current_trace()
+    array, update = trace.lift(x), trace.lift(value)
+    places = [trace.lift(np.int64(i)) for i in (*place, *[0] * (array.ndim - len(place)))]
+    update = reshape(update, shape=(1,) * len(place) + update.shape)
+    return Tracer(dynamic_update_slice(array, update, *places), trace)
+
+
+def recurrence(v):
+    x = np.zeros(12)
+    x = written(x, (0,), v)
+    for i in range(1, 12):
+        x = written(x, (i,), np.sin(x[i - 1] * v) + 0.1 * x[i - 1])
+    return np.sum(x * x)
+
+
+def rows_backward(v):
+    x = v * np.ones((10, 3))
+    for i in reversed(range(2, 9)):
+        x = written(x, (i,), np.tanh(v[i] * v[1]))
+    return np.sum(x * x) + x[3, 1]
+
+
+def elements(v):
+    x = np.zeros((3, 4))
+    for i in range(3):
+        for j in range(4):
+            x = written(x, (i, j), v[i, 0] * np.sin(v[j, 1]))
+    return np.sum(x * x) + np.sum(x[1])
+
+
+def twice(v):
+    x = v * 1.0
+    for i in range(10):
+        x = written(x, (i % 5,), x[i % 5] * np.sin(x[(i + 1) % 5]))
+    return np.sum(x * x)
+
+
+@pytest.mark.parametrize(
+    ("f", "argument", "lengths"),
+    [
+        (recurrence, 0.7, [10]),
+        (rows_backward, RNG.normal(size=(10, 3)), []),
+        (elements, RNG.normal(size=(4, 2)), []),
+        (twice, RNG.normal(size=8), None),
+    ],
+)
+@pytest.mark.usefixtures("whatever_it_costs")
+def test_arrays_that_are_written(f: Callable[..., Any], argument: Any, lengths: list[int] | None) -> None:
+    after = agree(f, argument)
+    assert lengths is None or loops(after) == lengths

@@ -91,6 +91,61 @@ def test_files_of_others(tmp_path: Path) -> None:
     assert list(safetensors.numpy.load_file(tmp_path / "y.safetensors")) == ["layers.0.W"]
 
 
+@pytest.mark.parametrize("ending", ENDINGS)
+def test_names_of_every_kind(tmp_path: Path, ending: str) -> None:
+    """Arrays may be called as they like: parameters of np.savez, keys that look like paths, equal ones as text."""
+    names: list[Any] = [
+        "file",
+        "allow_pickle",
+        "it's",
+        "'q'",
+        '"',
+        "x\ny",
+        "\\",
+        "a.b",
+        "a['b']",
+        "a[0]",
+        "",
+        "a/b",
+        "../c",
+    ]
+    names += ["a/b", "../c", "__structure__", "w", "w.npy", 3, "3", "[3]", 1.5, True, None, (1, "x"), (2, (3,))]
+    x = {name: np.full(2, float(i)) for i, name in enumerate(names)} | {"a": {"b": np.ones(3)}}
+    save_tree(tmp_path / f"x{ending}", x)
+    same(load_tree(tmp_path / f"x{ending}"), x)
+    leaves, structure = tree.flatten(x)
+    same(load_tree(tmp_path / f"x{ending}", like=tree.unflatten(structure, [0 * leaf for leaf in leaves])), x)
+
+
+def test_files_are_replaced_as_a_whole(tmp_path: Path) -> None:
+    file, link = tmp_path / "x.npz", tmp_path / "link.npz"
+    save_tree(file, {"a": 1})
+    plain = tmp_path / "plain"
+    plain.touch()
+    assert file.stat().st_mode == plain.stat().st_mode
+    file.chmod(0o640)
+    link.symlink_to(file)
+    save_tree(link, {"a": 2})
+    assert link.is_symlink() and load_tree(file) == {"a": 2} and file.stat().st_mode & 0o777 == 0o640
+    deep: Any = np.ones(1)
+    for _ in range(3000):
+        deep = [deep]
+    loop: list = []
+    loop.append(loop)
+    for wrong, text in (
+        (deep, "nested too deep"),
+        (loop, "contains itself"),
+        (np.zeros(1, object), "cannot be traced"),
+    ):
+        with pytest.raises((ArgumentError, DtypeError), match=text):
+            save_tree(file, wrong)
+    for folder in (tmp_path / "none" / "x.npz", tmp_path / "is.npz"):
+        (tmp_path / "is.npz").mkdir(exist_ok=True)
+        with pytest.raises(ArgumentError, match="cannot be a file"):
+            save_tree(folder, {})
+    assert load_tree(file) == {"a": 2} and not list(tmp_path.glob("*.part"))
+
+
 def test_what_does_not_fit(tmp_path: Path) -> None:
     file = tmp_path / "x.npz"
     save_tree(file, {"a": np.ones(2), "b": 1.0})
@@ -100,6 +155,7 @@ def test_what_does_not_fit(tmp_path: Path) -> None:
         ({"a": np.ones(3), "b": 1.0}, ShapeError, r"a has shape \(2,\) in the file, \(3,\) in like"),
         ({"a": np.ones(2, np.float32), "b": 1.0}, DtypeError, "a is float64 in the file, float32 in like"),
         ({"a": "text", "b": 1.0}, ArgumentError, "a is an array in the file"),
+        ({"a": np.ones(2), "b": np.ones(2)}, ShapeError, r"b has shape \(\) in the file"),
     ]
     for like, cls, text in cases:
         with pytest.raises(cls, match=text):

@@ -12,6 +12,7 @@ import lilith
 from lilith.ir import Builder, Graph, Value, primitive
 from lilith.ir.interpret import interpret
 from lilith.ops.loops import INDEX
+from lowering import small
 from lowering.emit import emit
 from lowering.small import KERNEL_PRIMITIVES
 from tests.compiled import run_xla, together
@@ -91,44 +92,94 @@ def test_reductions_and_products():
     assert_close([y[1] for y in out], expected, "kernel", 1000)
 
 
-# ---- constants ------------------------------------------------------------------------------------------------------
+# ---- arguments and constants ----------------------------------------------------------------------------------------
+# The emitter of kernels would end the process where XLA finds that an argument is a constant, or that nobody uses it.
+
+P = lilith.numpy
 
 
-@pytest.mark.parametrize("n", [10, 1000, 2000])
-def test_a_carry_that_starts_as_a_constant(n):
-    """XLA makes a constant of the first carry, which a kernel cannot hold beyond 10,000 bytes."""
-
-    def f(x):
-        start = np.concatenate([np.zeros(n - 1), np.ones(1)]) if n < 100 else np.pad(np.stack([1.0]), (n - 1, 0))
-        return lilith.fori_loop(0, 3, lambda i, y: y * 0.5 + x, lilith.numpy.asarray(start) + lilith.numpy.arange(n))
-
-    x = np.ones(n)
-    expected = f(x)
-    np.testing.assert_allclose(lilith.jit(f)(x), expected)
+def ramp(n: int) -> Any:
+    """A constant to XLA, not to us."""
+    return P.arange(n) * 0.5 + P.arange(n)
 
 
-@pytest.mark.parametrize("n", [100, 2000])
-def test_a_constant_inside_of_a_step(n):
-    """An iota plus itself is a constant to XLA, wherever it is."""
-
-    def f(x):
-        def step(i, y):
-            ramp = lilith.numpy.arange(n) * 0.5 + lilith.numpy.arange(n)
-            return y + np.sum(np.where(ramp > y, 1.0, 0.0)) if n < 200 else y + ramp[0] + ramp[-1]
-
-        return lilith.fori_loop(0, 3, step, x)
-
-    np.testing.assert_allclose(lilith.jit(f)(1.0), f(1.0))
+def unused_start(x):
+    return lilith.while_loop(lambda s: s[0] < 1, lambda s: (s[0] + 1, ramp(len(x))), (0, P.arange(len(x)) * 2.0))[1] + x
 
 
-def test_one_step():
-    """Of a loop of one step XLA makes plain operations, in which the first carry is a constant."""
+def constant_start(x):
+    return lilith.fori_loop(0, 3, lambda i, y: y * 0.5 + x, ramp(len(x)))
 
-    def f(x):
-        def inner(i, total):
-            _, rows = lilith.scan(lambda c, _: (c, c), np.arange(2000.0), None, length=1)
-            return total + rows[0, -1] * x
 
-        return lilith.fori_loop(0, 2, inner, x)
+def constant_inside(x):
+    return lilith.fori_loop(0, 3, lambda i, y: y * 0.5 + ramp(len(x)), x)
 
-    np.testing.assert_allclose(lilith.jit(f)(2.0), f(2.0))
+
+def one_step(x):
+    return lilith.scan(lambda c, _: (c, c), x, None, length=1)[1][0]
+
+
+def constant_rows(x):
+    last, rows = lilith.scan(lambda c, _: (c + 1.0, (c, c * 2.0, ramp(len(x)) * c[0])), ramp(len(x)), None, length=3)
+    return rows[0] + rows[1] + rows[2] + last + x
+
+
+def reverse_from_a_constant(x):
+    def total(x):
+        return np.sum(lilith.fori_loop(0, 3, lambda i, y: np.sin(y) * x, ramp(len(x))))
+
+    return lilith.grad(total, x)[1][0]
+
+
+def two_stacks_then_a_loop(x):
+    """The zeros that both stacks start from are one value to XLA, and the counters of both loops are."""
+
+    def total(x):
+        return np.sum(lilith.fori_loop(0, 4, lambda i, y: np.tanh(y) * 1.01 + np.exp(-y), x))
+
+    return lilith.grad(total, x)[1][0]
+
+
+CASES = [
+    unused_start,
+    constant_start,
+    constant_inside,
+    one_step,
+    constant_rows,
+    reverse_from_a_constant,
+    two_stacks_then_a_loop,
+]
+
+
+@pytest.mark.parametrize("n", [3, 1500])
+def test_constants(n, monkeypatch):
+    """Below and beyond the size from which XLA keeps constants outside of a kernel."""
+    monkeypatch.setattr(small, "_PER_OPERATION", 10_000)
+    monkeypatch.setattr(small, "_WORK", 10_000_000)
+    x = np.linspace(0.5, 1.0, n)
+    for f in CASES:
+        assert has_kernel(f, x), f.__name__
+
+    def all_cases(x):
+        return [f(x) for f in CASES]
+
+    found = lilith.jit(all_cases)(x)
+    monkeypatch.setattr(lilith.config, "interpret", True)
+    for f, y in zip(CASES, found, strict=True):
+        np.testing.assert_allclose(y, f(x), rtol=1e-12, err_msg=f.__name__)
+
+
+def test_a_kernel_beside_a_loop(monkeypatch):
+    """The loop after it is not small: it changes in place what the kernel got."""
+    x = np.linspace(0.5, 1.0, 100)
+    expected = lilith.jit(lambda x: two_stacks_then_a_loop(x))(x)
+    is_small = small.is_small
+    monkeypatch.setattr(small, "is_small", lambda e, node: not node.params.get("reverse") and is_small(e, node))
+    assert str(lilith.lower(two_stacks_then_a_loop, x)).count(MARK) >= 1
+    np.testing.assert_allclose(lilith.jit(lambda x: two_stacks_then_a_loop(x))(x), expected, rtol=1e-12)
+
+
+def test_what_is_no_kernel():
+    """A step of many numbers, and other platforms."""
+    assert not has_kernel(constant_start, np.ones(5000))
+    assert MARK not in str(lilith.lower(constant_start, np.ones(3), platform="tpu"))

@@ -372,3 +372,35 @@ def test_derived_tangents_are_as_small_as_written_ones(f: Any, args: tuple, node
 
     graph = simplify(lilith.trace(pushed, args, args))
     assert len(graph.nodes) == nodes, graph
+
+
+def test_a_direction_may_have_the_static_parts_of_its_argument() -> None:
+    @dataclass
+    class Model:
+        n: int
+        w: Any
+        name: str = "m"
+
+    def loss(m: Any) -> Any:
+        return np.sum(m.w**m.n)
+
+    m, v = Model(3, np.array([1.0, 2.0])), Model(3, np.array([1.0, 10.0]))
+    np.testing.assert_allclose(hvp(loss, (m,), (v,))[0].w, [6.0, 120.0])
+    assert jvp(loss, (m,), (v,))[1] == 123.0
+
+
+def test_an_array_in_two_places_is_one_in_every_transform():
+    w, v = np.array([1.0, 2.0]), np.array([0.5, -1.0])
+    tied, moved = {"a": w, "b": w}, {"a": v, "b": v}
+    f = lambda m: np.sum(m["a"] ** 2) * np.sum(m["b"])  # noqa: E731
+    alone = lambda w: np.sum(w**2) * np.sum(w)  # noqa: E731
+    _, dy = jvp(f, (tied,), (moved,))
+    assert dy == jvp(alone, (w,), (v,))[1]
+    for _ in range(3):  # also where warm paths answer
+        h, row, product = hessian(f, tied), jacobian(f, tied), hvp(f, (tied,), (moved,))
+        for a in "ab":
+            np.testing.assert_allclose(row[a], jacobian(alone, w))
+            np.testing.assert_allclose(vjp(f, tied)[1](1.0)[0][a], row[a])
+            np.testing.assert_allclose(product[0][a], hvp(alone, (w,), (v,))[0])
+            for b in "ab":
+                np.testing.assert_allclose(h[a][b], hessian(alone, w))

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import dataclasses
+import types
 from typing import Any, NamedTuple
 
 import jax
@@ -138,6 +139,15 @@ ERRORS: dict[str, tuple[Any, Any, type[LilithError], str]] = {
 }
 
 
+def test_a_number_of_a_shared_object_is_refused() -> None:
+    shared = types.SimpleNamespace(scale=0.5)
+    model = [shared, shared]
+    _, g = grad(lambda m: m[0].scale * 2.0 + m[1].scale, model)
+    with pytest.raises(ArgumentError, match=r"model\[1\].scale and model\[0\].scale are the same number"):
+        update_(model, g[0], step)
+    assert shared.scale == 0.5
+
+
 @pytest.mark.parametrize("name", ERRORS)
 def test_what_update_refuses(name: str) -> None:
     g, rule, cls, text = ERRORS[name]
@@ -155,7 +165,7 @@ def rosenbrock(p: dict, scale: float = 1.0) -> Any:
     return scale * np.sum(100.0 * (x[1:] - x[:-1] ** 2) ** 2 + (1 - x[:-1]) ** 2) + (p["y"] - 2.0) ** 2
 
 
-METHODS = "L-BFGS-B BFGS CG Newton-CG SLSQP trust-ncg trust-krylov trust-constr Nelder-Mead".split()
+METHODS = "L-BFGS-B BFGS CG Newton-CG SLSQP trust-ncg trust-krylov trust-constr trust-exact dogleg Nelder-Mead".split()
 
 
 @pytest.mark.parametrize("method", METHODS)
@@ -192,7 +202,9 @@ def test_bounds_and_callback() -> None:
     def stop(p: Any, value: float) -> None:
         raise StopIteration
 
-    assert minimize(rosenbrock, {"x": np.zeros(2), "y": 0.0}, callback=stop).steps == 1
+    for method in ("L-BFGS-B", "TNC"):  # SciPy's own TNC lets the exception through
+        found = minimize(rosenbrock, {"x": np.zeros(2), "y": 0.0}, method=method, callback=stop)
+        assert found.steps == 1 and not found.success and found.params["y"] != 0.0
 
 
 def test_parameters_keep_dtype_kind_and_ties() -> None:
@@ -220,3 +232,23 @@ def test_what_minimize_refuses() -> None:
         minimize(lambda x: np.sum(x**2), x, bounds=(np.ones(3), None))
     with pytest.raises(ShapeError, match="not a scalar"):
         minimize(lambda x: x**2, x)
+    for wrong, text in (
+        ({"method": "Newton"}, "no method 'Newton'"),
+        ({"method": "BFGS", "bounds": (0.0, 1.0)}, "BFGS takes no bounds"),
+        ({"maxit": 3}, "Unknown solver options: maxit"),
+    ):
+        with pytest.raises(ArgumentError, match=text):
+            minimize(lambda x: np.sum(x**2), x, **wrong)
+
+
+@pytest.mark.parametrize("method", ["Newton-CG", "trust-exact"])
+def test_the_hessian_of_an_array_in_two_places_is_that_of_one(method: str) -> None:
+    w, n = np.array([1.0, 2.0]), [0]
+
+    def loss(m: dict) -> Any:
+        return np.sum((m["a"] ** 2 + m["b"] - 3) ** 2) + np.sum(m["a"] ** 4)
+
+    tied = minimize(loss, {"a": w, "b": w, "n": n}, method=method)
+    alone = minimize(lambda w: loss({"a": w, "b": w}), w, method=method)
+    assert tied.params["a"] is tied.params["b"] and tied.steps == alone.steps
+    np.testing.assert_allclose(tied.params["a"], alone.params, rtol=1e-6)

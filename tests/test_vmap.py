@@ -159,3 +159,18 @@ def test_a_gradient_is_a_structure() -> None:
     g = lilith.jit(lambda w, x: grad(loss, w, x)[1])(W, X[0])
     np.testing.assert_allclose(g["w"], grad(loss, W, X[0])[1][0])
     np.testing.assert_allclose(lilith.jit(lambda g: g[1] * 2)(g), 2 * g["x"])
+
+
+def test_shared_results_of_a_loop() -> None:
+    """A carry that no slice's own values reach is the same for all, also where other carries differ."""
+
+    def f(x: Any, s: Any) -> Any:
+        return lilith.scan(lambda c, _: ((c[0] + x * c[1], c[1] * 2), c[1]), (x, s), None, length=3)
+
+    x = np.array([1.0, 2.0, 3.0])
+    (carry, doubled), rows = vmap(f, in_axes=(0, None), out_axes=((0, None), None))(x, 2.0)
+    np.testing.assert_allclose(carry, [f(value, 2.0)[0][0] for value in x])
+    assert doubled == 16.0
+    np.testing.assert_array_equal(rows, [2.0, 4.0, 8.0])
+    with pytest.raises(ArgumentError, match="not the same for all slices"):
+        vmap(f, in_axes=(0, None), out_axes=(None, None))(x, 2.0)

@@ -79,10 +79,18 @@ def scan(f: Callable[..., Any], whole: bool = False, pinned: Collection[str] = (
     return Captures(Walk(f, whole, pinned))
 
 
-def substitute(f: Callable[..., Any], captures: Captures, replacements: Sequence[Any]) -> Callable[..., Any]:
+def substitute(
+    f: Callable[..., Any],
+    captures: Captures,
+    replacements: Sequence[Any],
+    stand_in: Callable[[Any], Any] | None = None,
+) -> Callable[..., Any]:
     """A copy of f that reads the replacements in place of the captured inputs. f and all it reads stay as they are.
 
     Without inputs it is f itself.
+
+    Arguments:
+        stand_in: what the copy reads in place of a static value (a module, a library's function); None for itself.
 
     >>> def make(scale):
     ...     return lambda x: scale * x
@@ -90,9 +98,9 @@ def substitute(f: Callable[..., Any], captures: Captures, replacements: Sequence
     >>> substitute(f, scan(f), [10.0])(3.0), f(3.0)
     (30.0, 6.0)
     """
-    if not captures.leaves:
+    if not captures.leaves and stand_in is None:
         return f
-    return Substitution(captures._walk, list(replacements)).run()
+    return Substitution(captures._walk, list(replacements), stand_in).run(f)
 
 
 class Contents:

@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import functools
 import types
+from collections.abc import Callable, Container
 from typing import Any
 
 from lilith import tree
@@ -21,14 +22,15 @@ class Substitution:
     partials are made when their parts are there.
     """
 
-    def __init__(self, walk: Walk, replacements: list[Any]):
+    def __init__(self, walk: Walk, replacements: list[Any], stand_in: Callable[[Any], Any] | None = None):
         self.walk = walk
         self.replacements = replacements
-        self.needed = _needed(walk)
+        self.others = _others(walk, stand_in) if stand_in is not None else {}
+        self.needed = _needed(walk, self.others)
         self.copies: dict[int, Any] = {}
 
-    def run(self) -> Any:
-        """The copy of what node 1 is: what a call of the function runs."""
+    def run(self, f: Any) -> Any:
+        """The copy of what node 1 is: what a call of the function runs; f itself where nothing differs."""
         nodes = self.walk.nodes
         order = sorted(self.needed - {0}, key=lambda i: (nodes[i].kind not in (CELL, GLOBALS), i))
         late = [i for i in order if _is_late(nodes[i])]
@@ -39,16 +41,18 @@ class Substitution:
             self._build(i)
         for i in early:
             self._fill(nodes[i], self.copies[i])
-        return self.copies[1]
+        return self.copies.get(1, f)
 
     def _value(self, edge: Edge) -> Any:
         """What the copy holds where the original holds `edge.value`."""
         if edge.outcome == content.INPUT:
             return self.replacements[edge.target]
+        if id(edge) in self.others:
+            return self.others[id(edge)]
         return self.copies.get(edge.target, edge.value) if edge.outcome in (NODE, SEEN) else edge.value
 
     def _changed(self, node: Node) -> list[Edge]:
-        return [edge for edge in node.edges if _leads(edge, self.needed)]
+        return [edge for edge in node.edges if id(edge) in self.others or _leads(edge, self.needed)]
 
     def _shell(self, node: Node) -> Any:
         """A copy that may still hold originals."""
@@ -149,14 +153,26 @@ def _leads(edge: Edge, needed: set[int]) -> bool:
     return edge.outcome == content.INPUT or (edge.outcome in (NODE, SEEN) and edge.target in needed)
 
 
-def _needed(walk: Walk) -> set[int]:
+def _others(walk: Walk, stand_in: Callable[[Any], Any]) -> dict[int, Any]:
+    """What some reads give in place of static values, by edge."""
+    found = {}
+    for node in walk.nodes:
+        for edge in node.edges:
+            if edge.outcome not in (content.INPUT, NODE, SEEN) and not edge.fixed:
+                other = stand_in(edge.value)
+                if other is not None:
+                    found[id(edge)] = other
+    return found
+
+
+def _needed(walk: Walk, others: Container[int] = ()) -> set[int]:
     """The nodes to copy: those from which an input is reached. A function counts by the globals that it uses itself."""
     above: dict[int, set[int]] = {}
     pending: list[int] = []
     uses = _uses(walk)
     for i, edges in uses.items():
         for edge in edges:
-            if edge.outcome == content.INPUT:
+            if edge.outcome == content.INPUT or id(edge) in others:
                 pending.append(i)
             elif edge.outcome in (NODE, SEEN):
                 above.setdefault(edge.target, set()).add(i)

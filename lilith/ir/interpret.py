@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import threading
 from collections.abc import Callable, Sequence
 from typing import Any
 
@@ -18,6 +19,14 @@ def evaluate(node: Node, operands: Sequence[Any]) -> tuple[np.ndarray, ...]:
     return tuple(np.asarray(y, dtype=r.dtype).reshape(r.shape) for y, r in zip(outs, node.results, strict=True))
 
 
+class _Watching(threading.local):
+    inner: Callable[[Node, tuple, tuple], None] | None = None
+
+
+watching = _Watching()
+"""`watching.inner` observes the graphs inside of loops and branches, which are run without an observer of their own."""
+
+
 def interpret(
     graph: Graph, values: Sequence[Any], observe: Callable[[Node, tuple, tuple], None] | None = None
 ) -> list[np.ndarray]:
@@ -27,6 +36,7 @@ def interpret(
         values: one array per input.
         observe: called as `observe(node, operands, results)` after each node.
     """
+    observe = observe or watching.inner
     env: dict[Value, np.ndarray] = {x: np.asarray(v, dtype=x.dtype) for x, v in zip(graph.inputs, values, strict=True)}
     for node in graph.nodes:
         operands = tuple(env[x] for x in node.operands)

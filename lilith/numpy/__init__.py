@@ -22,6 +22,7 @@ from lilith.numpy import (  # noqa: F401  their rules enter the tables
     fourier,
     functions,
     histograms,
+    inplace,
     inquiries,
     linalg,
     methods,

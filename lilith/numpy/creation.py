@@ -31,10 +31,11 @@ from lilith.numpy.core import (
     wrap,
 )
 from lilith.numpy.shaping import expand_dims, moveaxis
+from lilith.numpy.views import new_array
 from lilith.ops import elementwise
 from lilith.remedies import REPLACEMENTS
 from lilith.source import ArgumentError, ShapeError
-from lilith.trace import contains_tracer, current_trace
+from lilith.trace import contains_tracer, current_trace, is_tracing
 from lilith.tracer import Tracer
 
 
@@ -217,6 +218,22 @@ def full_array(shape: Any, fill_value: Any, dtype: Any = None, order: Any = "C",
     return wrap(_filled(value, shape_argument(shape, "full"), value.dtype if dtype is None else dtype_of(dtype)))
 
 
+def _blank(name: str, number: Any) -> Callable[..., Any]:
+    """numpy.zeros, ones or empty; in a traced function a traced array, which can be assigned traced values."""
+    function = getattr(np, name)
+
+    def make(shape: Any, dtype: Any = None, order: Any = "C", *, device: Any = None) -> Any:
+        if not is_tracing():
+            return function(shape, dtype=dtype, order=order, device=device)
+        check_device(device, name)
+        current_trace()
+        return new_array(full(number, shape_argument(shape, name), dtype_of(dtype)))
+
+    make.__name__ = name
+    make.__doc__ = f"numpy.{name}; in a traced function a traced array, which can be assigned traced values."
+    return make
+
+
 def kaiser(M: Any, beta: Any) -> Any:
     """numpy.kaiser, also with a traced beta: I₀(β sqrt(1 - (2n / (M - 1) - 1)²)) / I₀(β)."""
     if not contains_tracer(beta):
@@ -254,12 +271,15 @@ INSTEAD: dict[str, Callable[..., Any]] = {
     "asfortranarray": asfortranarray,
     "require": require,
     "full": full_array,
+    "zeros": _blank("zeros", 0),
+    "ones": _blank("ones", 1),
+    "empty": _blank("empty", 0),
     "kaiser": kaiser,
 }
 """What `lilith.numpy` has in place of NumPy's functions."""
 
 for _name, _function in INSTEAD.items():
-    if _name not in ("arange", "kaiser"):  # the others hand over a tracer that is like=
+    if _name not in ("arange", "kaiser", "zeros", "ones", "empty"):  # the others hand over a tracer that is like=
         implements(getattr(np, _name))(_function)
 
 # Python functions that make plain arrays of their arguments

@@ -23,7 +23,7 @@ from lilith.ops import elementwise, indexing, shape
 from lilith.ops.windows import Windows
 from lilith.source import IndexingError, TraceError, UnsupportedError
 from lilith.trace import contains_tracer, current_trace
-from lilith.tracer import FUNCTIONS, Tracer
+from lilith.tracer import Tracer
 
 FEW, MOST, LONG = 4, 16, 16
 """Index arrays that are up to FEW regular runs, or up to MOST of LONG elements on average, are slices joined by one
@@ -31,16 +31,6 @@ concatenation; gather is faster for more (on XLA:CPU at 8 scattered rows of 1000
 """
 
 _I32, _I64 = np.dtype(np.int32), np.dtype(np.int64)
-
-
-def getitem(x: Tracer, key: Any) -> Tracer:
-    """x[key]."""
-    trace = current_trace()
-    value = trace.lift(x)
-    return Tracer(take_item(value, key), trace)
-
-
-FUNCTIONS["getitem"] = getitem
 
 
 def take_item(x: Value, key: Any) -> Value:

@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 from collections.abc import Callable
-from typing import Any, NoReturn
+from typing import Any
 
 import numpy as np
 
@@ -99,15 +99,7 @@ def _reduceat(ufunc: Any, array: Any, indices: Any, axis: Any = 0, dtype: Any = 
     return wrap(shape.concatenate(*parts, axis=place) if len(parts) > 1 else parts[0])
 
 
-def _refuse_at(ufunc: Any, *args: Any) -> NoReturn:
-    """`ufunc.at(x, i, y)`: an error, since it changes x in place."""
-    raise UnsupportedError(
-        f"np.{ufunc.__name__}.at of traced arrays: it changes an array in place",
-        hint="np.bincount(i, weights=y) adds up; lilith.numpy.put_along_axis writes at other places",
-    )
-
-
-FUNCTIONS["reduceat"], FUNCTIONS["at"] = _reduceat, _refuse_at
+FUNCTIONS["reduceat"] = _reduceat
 
 
 def _bitwise(primitive: Any, neutral: int) -> Callable[..., Value]:

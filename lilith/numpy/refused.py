@@ -8,7 +8,6 @@ import numpy as np
 
 from lilith.remedies import REFUSALS
 
-_IN_PLACE = "it changes an array in place, and traced ones do not change"
 _SIZE = "the size of the result depends on the values"
 _OUTSIDE = "call it on plain arrays, outside of the traced function"
 
@@ -51,12 +50,6 @@ _ELSEWHERE = {
     "nonzero": (_SIZE, "lilith.numpy.nonzero(x, size=n, fill_value=0), or np.where(x, y, z) to choose"),
     "flatnonzero": (_SIZE, "lilith.numpy.flatnonzero(x, size=n, fill_value=0)"),
     "argwhere": (_SIZE, "lilith.numpy.argwhere(x, size=n, fill_value=0)"),
-    "put_along_axis": (_IN_PLACE, "y = lilith.numpy.put_along_axis(x, indices, values, axis) is a new array"),
-    "put": (_IN_PLACE, "y = lilith.numpy.put(x, indices, values) is a new array"),
-    "place": (_IN_PLACE, "y = lilith.numpy.place(x, mask, values) is a new array"),
-    "putmask": (_IN_PLACE, "y = lilith.numpy.putmask(x, mask, values) is a new array"),
-    "copyto": (_IN_PLACE, "y = lilith.numpy.copyto(x, source, where=mask) is a new array"),
-    "fill_diagonal": (_IN_PLACE, "y = lilith.numpy.fill_diagonal(x, value) is a new array"),
 }
 """Functions that `lilith.numpy` has in another form."""
 

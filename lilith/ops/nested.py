@@ -10,11 +10,12 @@ from typing import Any
 
 import numpy as np
 
-from lilith.ir.graph import Graph, Node, Value, current_builder
+from lilith.ir.graph import Builder, Graph, Node, Value, current_builder
 from lilith.ir.interpret import interpret
 from lilith.ir.primitive import Primitive, per_operand
 from lilith.ir.type import TensorType, is_inexact
 from lilith.ops.elementwise import repeat_leading
+from lilith.ops.reduction import reduce_sum
 from lilith.source import GradientError, ShapeError
 
 
@@ -116,11 +117,29 @@ def _checkpoint_batch(batched: tuple[bool, ...], *operands: Value, body: Graph, 
     return checkpoint(*operands, body=lifted, saved=saved, again=again)
 
 
+def _checkpoint_jvp(tangents: tuple, *operands: Value, body: Graph, saved: int, again: bool) -> tuple:
+    """The body and its derivative side by side, in one node: nothing is computed twice."""
+    from lilith.transform.forward import forward
+    from lilith.transform.simplify import simplify
+
+    wanted = [i for i, t in enumerate(tangents) if t is not None]
+    pushed = forward(body, wanted)
+    results, slopes = pushed.outputs[: len(body.outputs)], pushed.outputs[len(body.outputs) :]
+    count = len(results) - saved
+    both = simplify(pushed.with_outputs((*results[:count], *slopes, *results[count:])))
+    given = [tangents[i] for i in wanted]
+    found = as_tuple(checkpoint(*operands, *given, body=both, saved=saved, again=again))
+    moved = iter(found[count : count + len(slopes)])
+    values = (*found[:count], *found[count + len(slopes) :])
+    return values, tuple([next(moved) if is_inexact(y.dtype) else None for y in body.outputs])
+
+
 checkpoint: Primitive = Primitive(
     "checkpoint",
     type=_checkpoint_type,
     eval=_run,
     vjp=_checkpoint_vjp,
+    jvp=_checkpoint_jvp,
     batch=_checkpoint_batch,
     graphs=("body",),
 )
@@ -214,15 +233,28 @@ def _transposed(rule: Rule | None, count: int) -> Graph:
     return Graph(f"{graph.name}_transposed", inputs, names, pulled.nodes, pulled.outputs)
 
 
-def _batched_rule(rule: Rule | None, batched: Sequence[bool], size: int, given: int) -> Rule | None:
-    """The rule over operands of which some are batched, and results and cotangents that all are."""
+def _batched_rule(
+    rule: Rule | None, batched: Sequence[bool], size: int, moved: Sequence[bool] = (), shared: Sequence[bool] = ()
+) -> Rule | None:
+    """The rule over operands of which some are batched.
+
+    Arguments:
+        batched: for each operand, whether it is.
+        moved: the same for the last inputs, what the rule is given first; the inputs between are batched, all of them.
+        shared: for each result, whether it is the cotangent of an operand that all of the batch share: a sum over it.
+    """
     if rule is None:
         return None
 
     def make() -> Graph:
         graph = rule.graph()
-        flags = [*batched, *[True] * (len(graph.inputs) - given)]
-        return _batched(graph, flags, size)
+        between = len(graph.inputs) - len(batched) - len(moved)
+        lifted = _batched(graph, [*batched, *[True] * between, *moved], size)
+        with Builder() as builder:
+            builder.nodes.extend(lifted.nodes)
+            flags = shared or [False] * len(lifted.outputs)
+            outputs = [reduce_sum(y, axes=(0,)) if s else y for y, s in zip(lifted.outputs, flags, strict=True)]
+        return Graph(lifted.name, lifted.inputs, lifted.input_names, tuple(builder.nodes), tuple(outputs))
 
     return Rule(rule.name, make)
 
@@ -231,11 +263,10 @@ def _custom_batch(
     batched: tuple[bool, ...], *operands: Value, body: Graph, vjp: Rule | None, jvp: Rule | None, count: int
 ) -> Any:
     size = _size(batched, operands)
-    # a rule gives each of its batch a cotangent: what the batch shares becomes a stack
-    operands = tuple([x if b else repeat_leading(x, size) for x, b in zip(operands, batched, strict=True)])
-    every = (True,) * len(operands)
-    rules = [_batched_rule(rule, every, size, len(operands)) for rule in (vjp, jvp)]
-    return custom(*operands, body=_batched(body, every, size), vjp=rules[0], jvp=rules[1], count=count)
+    moved = [b for x, b in zip(operands[:count], batched, strict=False) if is_inexact(x.dtype)]
+    pulled = _batched_rule(vjp, batched, size, shared=[not b for b in moved])
+    pushed = _batched_rule(jvp, batched, size, moved)
+    return custom(*operands, body=_batched(body, batched, size), vjp=pulled, jvp=pushed, count=count)
 
 
 custom: Primitive = Primitive(
@@ -296,8 +327,9 @@ def _linear_batch(
     results: tuple[TensorType, ...],
 ) -> Any:
     size = _size(batched, operands)
-    operands = tuple([x if b else repeat_leading(x, size) for x, b in zip(operands, batched, strict=True)])
-    rules = [_batched_rule(r, (True,) * count, size, count) for r in (rule, transposed)]
+    given = [x if b else repeat_leading(x, size) for x, b in zip(operands[count:], batched[count:], strict=True)]
+    operands = (*operands[:count], *given)
+    rules = [_batched_rule(r, batched[:count], size) for r in (rule, transposed)]
     types = tuple([t.with_shape((size, *t.shape)) for t in results])
     return linear(*operands, rule=rules[0], transposed=rules[1], count=count, results=types)
 

@@ -11,7 +11,7 @@ from lilith.ir.type import TensorType
 from lilith.ops.loops import FLAG, INDEX, types_of
 from lowering.emit import RULES, Emitter, i64_array
 from lowering.rules.elementwise import compare
-from lowering.small import as_kernel, is_small
+from lowering.small import as_kernel_if_small
 
 I32 = TensorType((), np.dtype(np.int32))
 
@@ -34,21 +34,12 @@ def loop(
     types: Sequence[TensorType],
     cond: Callable[[list[str]], str],
     body: Callable[[list[str]], Sequence[str]],
-    kernel: bool = False,
 ) -> tuple[str, ...]:
-    """A while of these operands: `cond(names)` writes the condition, `body(names)` a step. On request it
-    is one kernel."""
-    if kernel:
-        return as_kernel(e, operands, types, lambda names: loop(e, names, types, cond, body))
-
-    def known(names: list[str]) -> list[str]:
-        e.varying.update([name for name, x in zip(names, operands, strict=True) if x in e.varying])
-        return names
-
+    """A while of these operands: `cond(names)` writes the condition, `body(names)` a step."""
     regions = ", ".join(
         [
-            e.region(types, lambda names: [(cond(known(names)), FLAG)]),
-            e.region(types, lambda names: list(zip(body(known(names)), types, strict=True))),
+            e.region(types, lambda names: [(cond(names), FLAG)]),
+            e.region(types, lambda names: list(zip(body(names), types, strict=True))),
         ]
     )
     return e.several("stablehlo.while", operands, types, types, "", regions)
@@ -63,7 +54,6 @@ def _while(e: Emitter, node: Node, operands: list[str]) -> tuple[str, ...]:
         types_of(node.operands),
         lambda names: e.body(cond, names)[0],
         lambda names: [*names[:constants], *e.body(body, names)],
-        is_small(e, node, operands),
     )
     return out[constants:]
 
@@ -103,7 +93,6 @@ def _scan(e: Emitter, node: Node, operands: list[str]) -> tuple[str, ...]:
         if params["reverse"]:
             index = e.op("stablehlo.subtract", (e.constant(length - 1, INDEX), counter), (INDEX, INDEX), INDEX)
         rows = [_row(e, x, t, index) for x, t in zip(names[read], types[read], strict=True)]
-        e.varying.update([row for row, x in zip(rows, names[read], strict=True) if x in e.varying])
         out = e.body(params["body"], [index, *names[1 : 1 + fixed], *rows])
         e.locate(node.source)
         written = [
@@ -116,8 +105,7 @@ def _scan(e: Emitter, node: Node, operands: list[str]) -> tuple[str, ...]:
     def cond(names: list[str]) -> str:
         return compare(e, "LT", names[0], e.constant(length, INDEX), INDEX)
 
-    start = [e.constant(0, INDEX), *operands, *stacks]
-    out = loop(e, start, types, cond, body, is_small(e, node, operands))
+    out = loop(e, [e.constant(0, INDEX), *operands, *stacks], types, cond, body)
     return (*out[1 + constants : 1 + fixed], *out[1 + len(operands) :])
 
 
@@ -126,4 +114,11 @@ def _reverse_while(e: Emitter, node: Node, operands: list[str]) -> list[str]:
     return e.body(Graph(node.primitive.name, node.operands, ("",) * len(operands), (node,), node.results), operands)
 
 
-RULES.update({"case": _case, "while_loop": _while, "scan": _scan, "reverse_while": _reverse_while})
+RULES.update(
+    {
+        "case": _case,
+        "while_loop": as_kernel_if_small(_while),
+        "scan": as_kernel_if_small(_scan),
+        "reverse_while": _reverse_while,
+    }
+)

@@ -25,6 +25,7 @@ from lilith.transform.roll.operands import Stack, Window
 from lilith.transform.roll.plan import Plan, plan_of, planned
 from lilith.transform.roll.repeats import LEAST, repeats
 from lilith.transform.roll.sequence import Sequence
+from lilith.transform.roll.writes import with_writes_read
 
 __all__ = ["Repeat", "roll"]
 
@@ -63,7 +64,7 @@ def roll(graph: Graph, guards: int = 0, together: Collection[Value] = ()) -> tup
     """
     if sum(map(cost.weight, graph.nodes)) < cost.BATCH:
         return graph, ()
-    graph = without_repetition(remove_dead(graph))
+    graph = without_repetition(remove_dead(with_writes_read(graph)))
     roller = _Roller(set(graph.outputs[len(graph.outputs) - guards :]), frozenset(together))
     return roller.rolled(graph, False), tuple(roller.found)
 

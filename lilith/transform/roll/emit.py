@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import math
 from collections.abc import Sequence
 from typing import NamedTuple
 
@@ -11,7 +12,7 @@ from lilith.ir.graph import Builder, Graph, Node, Source, Value, current_builder
 from lilith.ir.type import is_inexact
 from lilith.ops.elementwise import add, sub
 from lilith.ops.reduction import reduce_sum
-from lilith.ops.shape import constant, iota
+from lilith.ops.shape import concatenate, constant, iota, part, reshape, rev
 from lilith.transform.batch import batch
 from lilith.transform.fission import emit_scan
 from lilith.transform.parts import between
@@ -19,6 +20,7 @@ from lilith.transform.roll.body import Array, Body, Link
 from lilith.transform.roll.operands import Rows, Stack
 from lilith.transform.roll.rows import row_of, stacked_values, stacked_views
 from lilith.transform.roll.sequence import Place
+from lilith.transform.roll.writes import depth_of
 
 BATCH_BYTES = 2**26
 """How much memory the results of all copies at once may take."""
@@ -59,16 +61,76 @@ def sums_of(body: Body, stacked: list[Place]) -> list[Sum]:
     return found
 
 
-class Rolled(NamedTuple):
-    """What takes the place of a stretch.
+class Filling(NamedTuple):
+    """A carry into which every step writes the next element or row, or the one before; nothing else reads it.
 
     Attributes:
-        nodes: the operations; their results are the values that are read outside of the stretch.
-        loop: whether it is a loop.
+        update: what is written, in the body.
+        depth: the first axes, along which a write is at one place.
+        place: the lowest of the places, counted through these axes.
+        backward: whether they are gone through from the last to the first.
     """
 
-    nodes: list[Node]
-    loop: bool
+    link: Link
+    update: Value
+    depth: int
+    place: int
+    backward: bool
+
+
+def fillings_of(body: Body, stacked: list[Place]) -> list[Filling]:
+    """The carries that are only written."""
+    readers: dict[Value, list[Node]] = {}
+    for node in body.builder.nodes:
+        for x in node.operands:
+            readers.setdefault(x, []).append(node)
+    returned = [*body.after.values(), *[body.results[place] for place in stacked]]
+    found = []
+    for link, x in body.carries.items():
+        after = body.after[link]
+        if len(readers.get(x, ())) != 1 or x in returned or after in readers or returned.count(after) != 1:
+            continue
+        (node,) = readers[x]
+        own = node.primitive.name == "dynamic_update_slice" and node.operands[0] is x and node.results[0] is after
+        if own and len(link.first) == 1:
+            filling = _filling(body, link, node)
+            found += [filling] if filling is not None else []
+    return found
+
+
+def _filling(body: Body, link: Link, node: Node) -> Filling | None:
+    """How a carry is filled, where its places follow one another."""
+    x, update, *starts = node.operands
+    depth = depth_of(update.shape, x.shape)
+    tables = {row: kind.content.array for kind, row in body.rows.items() if isinstance(kind, Array)}
+    numbers = {
+        n.results[0]: n.params["value"]
+        for n in body.builder.nodes
+        if n.primitive.name == "fill" and not n.results[0].shape
+    }
+    if not depth or any(start not in tables and start not in numbers for start in starts):
+        return None
+    places = np.zeros(body.plan.window.copies, dtype=np.int64)
+    for start, n in zip(starts[:depth], x.shape[:depth], strict=True):
+        places = places * n + (tables[start] if start in tables else numbers[start])
+    step = int(places[1] - places[0])
+    if abs(step) != 1 or (np.diff(places) != step).any():
+        return None
+    return Filling(link, update, depth, int(places.min()), step < 0)
+
+
+def filled(filling: Filling, stack: Value) -> Value:
+    """The array after the loop, from the writes of all steps, stacked."""
+    first = filling.link.first[0]
+    count, rest = stack.shape[0], first.shape[filling.depth :]
+    stack = rev(stack, axes=(0,)) if filling.backward else stack
+    rows = reshape(stack, shape=(count, *rest))
+    total = math.prod(first.shape[: filling.depth])
+    if count < total:
+        whole = reshape(first, shape=(total, *rest))
+        parts = [part(whole, 0, 0, filling.place), rows, part(whole, 0, filling.place + count, total)]
+        rows = concatenate(*[x for x in parts if x.shape[0]], axis=0)
+    return reshape(rows, shape=first.shape)
 
 
 class Emission:
@@ -78,18 +140,18 @@ class Emission:
         self.body = body
         self.read = body.plan.read
         self.count = body.plan.window.copies
-        stacked = self._stacked(set())
-        self.sums = sums_of(body, stacked)
-        gone = {s.link for s in self.sums}
+        stacked = self._stacked()
+        self.sums, self.fillings = sums_of(body, stacked), fillings_of(body, stacked)
+        gone = {s.link for s in self.sums} | {filling.link for filling in self.fillings}
         self.carries = [link for link in body.carries if link not in gone]
         self.loop = bool(self.carries) or self._large()
         if self.loop and not self.carries:
-            self.sums, self.carries = [], list(body.carries)
-        self.stacked = self._stacked({s.link for s in self.sums})
+            self.sums, self.fillings, self.carries = [], [], list(body.carries)
+        self.stacked = self._stacked()
 
     def _large(self) -> bool:
         own = sum(y.type.nbytes for node in self.body.builder.nodes for y in node.results)
-        return bool(self.body.carries) and own * self.count > BATCH_BYTES
+        return own * self.count > BATCH_BYTES
 
     def final(self, place: Place, copy: int) -> Link | None:
         """The carry that ends as the value of that copy."""
@@ -98,7 +160,7 @@ class Emission:
                 return link
         return None
 
-    def _stacked(self, summed: set[Link]) -> list[Place]:
+    def _stacked(self) -> list[Place]:
         return [place for place, copies in self.read.items() if any(self.final(place, copy) is None for copy in copies)]
 
     def only_last(self) -> bool:
@@ -158,6 +220,8 @@ def _given(e: Emission, out: list[Value], terms: int) -> dict[Value, Value]:
     """The values that are read outside of the stretch, by the values that were made for them."""
     last = dict(zip(e.carries, out, strict=False))
     stacks = dict(zip(e.stacked, out[len(e.carries) :], strict=False))
+    for filling, writes in zip(e.fillings, out[len(e.carries) + len(e.stacked) :], strict=False):
+        last[filling.link] = filled(filling, writes)
     totals = iter(out[len(out) - terms :])
     for s in e.sums:
         total = s.link.first[0]
@@ -187,6 +251,7 @@ def body_graph(e: Emission) -> Graph:
     body = e.body
     inputs = (body.step, *body.fixed.values(), *[body.carries[x] for x in e.carries], *body.rows.values())
     terms = [term for s in e.sums for _, term in s.terms]
-    outputs = (*[body.after[x] for x in e.carries], *[body.results[place] for place in e.stacked], *terms)
+    stacked = [*[body.results[place] for place in e.stacked], *[filling.update for filling in e.fillings]]
+    outputs = (*[body.after[x] for x in e.carries], *stacked, *terms)
     whole = Graph(body.name, inputs, ("",) * len(inputs), tuple(body.builder.nodes), outputs)
     return between(whole, inputs, outputs)

@@ -1,0 +1,147 @@
+"""Lilith."""
+
+from __future__ import annotations
+
+import importlib.metadata
+import time
+import types
+from collections.abc import Callable
+from typing import Any
+
+import jax
+import numpy as np
+
+import lilith
+from bench.comparison.peers.peer import Kit, Peer, Program, Stages
+from bench.comparison.workload import DERIVATIVE, FUNCTION, GRADIENT, Workload
+from lilith.asked import Spec, interned
+from lilith.captures import scan
+from lilith.derive import derive
+from lilith.executable import module_of
+from lilith.nn import conv2d
+from lowering import carrier
+
+
+def _gradient(f: Callable[..., Any], argument: int = 0) -> Callable[..., Any]:
+    return lambda *args: lilith.grad(f, *args, wrt=argument)[1][argument]
+
+
+def _scan(body: Callable[..., Any], carry: Any, xs: Any) -> Any:
+    return lilith.scan(lambda carry, x: (body(carry, x), None), carry, xs)[0]
+
+
+KIT = Kit(
+    gradient=_gradient,
+    gradient_and_hvp=lambda f, x, v: lilith.jvp(_gradient(f), (x,), (v,)),
+    jacobian=lambda f, argument, forward: lambda *args: lilith.jacobian(f, *args, wrt=argument),
+    vmap=lambda f, axes: lilith.vmap(f, in_axes=axes),
+    jvp=lambda f, x, v: lilith.jvp(f, (x,), (v,)),
+    fori_loop=lambda n, body, carry: lilith.fori_loop(0, n, body, carry),
+    scan=_scan,
+    while_loop=lilith.while_loop,
+    conv2d=conv2d,
+)
+
+
+def on_device(args: tuple[Any, ...]) -> tuple[Any, ...]:
+    return jax.tree.map(jax.device_put, args)
+
+
+def arrays(result: Any) -> list[np.ndarray]:
+    return [np.asarray(x) for x in jax.tree.leaves(result)]
+
+
+class Lilith(Peer):
+    name = "lilith"
+    about = "compiled by XLA; arrays on the device"
+
+    def version(self) -> str:
+        return importlib.metadata.version("lilith")
+
+    def program(self, w: Workload, args: tuple[Any, ...]) -> Program:
+        f = w.make(np, KIT)
+        given = args if w.host else on_device(args)
+        primal = lilith.jit(f)
+        return Program(
+            _called(w, f, given),
+            None if w.kind == FUNCTION else lambda: jax.block_until_ready(primal(*given)),
+            arrays,
+        )
+
+    def first_call(self, w: Workload, args: tuple[Any, ...]) -> float:
+        given = args if w.host else on_device(args)
+        start = time.perf_counter()
+        f = _renewed(w.make(np, KIT))
+        _called(w, f, given)()
+        return time.perf_counter() - start
+
+    def stages(self, w: Workload, args: tuple[Any, ...]) -> Stages:
+        given = on_device(args)
+        times = [time.perf_counter()]
+        f = w.make(np, KIT)
+        ones = tuple(jax.tree.map(np.ones_like, x) if i in w.wrt else None for i, x in enumerate(args))
+        derivation = derive(f, _spec(w), given, {}, scan(f), ones if w.kind == DERIVATIVE else None)
+        graph = derivation.graph
+        times.append(time.perf_counter())
+        lowered = carrier.lower_ahead(module_of(graph), [x.type for x in graph.inputs])
+        times.append(time.perf_counter())
+        compiled = carrier.compile_ahead(lowered)
+        times.append(time.perf_counter())
+        constants = [*scan(f).leaves, *derivation.hoisted]
+        extra = [np.ones(x.type.shape, x.dtype) for x in graph.inputs[len(jax.tree.leaves(args)) + len(constants) :]]
+        inputs = on_device((*jax.tree.leaves(args), *constants, *extra))
+        start = time.perf_counter()
+        jax.block_until_ready(carrier.call_ahead(compiled, inputs))
+        run = time.perf_counter() - start
+        return Stages(*np.diff(times), run, *program_size(lowered, compiled))
+
+
+def program_size(lowered: Any, compiled: Any) -> tuple[int, int, int]:
+    """Bytes of temporaries, bytes of the serialised program (XLA counts the code itself on some devices only) and
+    StableHLO operations of JAX's Lowered and Compiled objects."""
+    operations = lowered.as_text().count(" = stablehlo.")
+    return compiled.memory_analysis().temp_size_in_bytes, len(carrier.serialize_ahead(compiled)), operations
+
+
+def _spec(w: Workload) -> Spec:
+    """What a call of the workload derives."""
+    wrt = w.wrt[0] if len(w.wrt) == 1 else w.wrt
+    if w.kind == GRADIENT:
+        return interned(Spec(True, wrt))
+    if w.kind == FUNCTION:
+        return interned(Spec(False))
+    if w.kind == DERIVATIVE:
+        return interned(Spec(True, cotangent=True, mode="jvp"))
+    return interned(Spec(True, wrt, mode="jacobian", options="auto"))
+
+
+def _called(w: Workload, f: Callable[..., Any], args: tuple[Any, ...]) -> Callable[[], Any]:
+    """What a user would write, as a function of nothing."""
+    wrt = w.wrt[0] if len(w.wrt) == 1 else w.wrt
+    if w.kind == GRADIENT:
+        derived = lilith.value_and_grad(f, wrt=wrt)
+        if w.host:
+
+            def call() -> Any:
+                value, g = derived(*args)
+                return value, list(g)
+
+        else:
+
+            def call() -> Any:
+                value, g = derived(*args)
+                return jax.block_until_ready((value, list(g)))
+
+        return call
+    if w.kind == FUNCTION:
+        compiled = lilith.jit(f)
+        return lambda: jax.block_until_ready(compiled(*args))
+    if w.kind == DERIVATIVE:
+        ones = tuple(jax.tree.map(jax.numpy.ones_like, x) if i in w.wrt else None for i, x in enumerate(args))
+        return lambda: jax.block_until_ready(lilith.jvp(f, args, ones))
+    return lambda: jax.block_until_ready(lilith.jacobian(f, *args, wrt=wrt))
+
+
+def _renewed(f: Any) -> Callable[..., Any]:
+    """The function with code that no cache has seen."""
+    return types.FunctionType(f.__code__.replace(), f.__globals__, f.__name__, f.__defaults__, f.__closure__)
