@@ -150,9 +150,13 @@ def getitem(x: Tracer, key: Any) -> Tracer:
     start = len(trace.nodes)
     value = take_item(source, key)
     y = Tracer(value, trace)
-    if (value.type.shape or _has_dots(key)) and is_basic(key):
-        nodes = trace.nodes[start:]
-        views.attach(y, x, source, nodes, Part(key))
+    cls = type(key)
+    if cls is int or cls is slice:
+        shares = bool(value.type.shape)
+    else:
+        shares = (bool(value.type.shape) or _has_dots(key)) and is_basic(key)
+    if shares:
+        views.attach(y, x, source, trace.nodes[start:], Part(key))
     return y
 
 
