@@ -52,6 +52,7 @@ default_device = jax.default_device
 ArrayImpl = _ArrayImpl
 JaxTracer = jax.core.Tracer
 block_until_ready = jax.block_until_ready
+pytree_leaves = jax.tree_util.tree_leaves  # what JAX's own registry takes for leaves
 
 swap_x64: Callable[[bool], Any] = _config.enable_x64.swap_local
 """Turn 64-bit types on or off for this thread; returns what `set_x64` needs to put things back."""
@@ -511,11 +512,6 @@ def readable(x: Any) -> Any:
 def host_array(x: Any, dtype: np.dtype) -> np.ndarray:
     """A number, ndarray or jax.Array as an ndarray."""
     return np.asarray(x, dtype=dtype)
-
-
-def pytree_leaves(x: Any) -> list[Any]:
-    """What JAX's own registry takes for the leaves of x."""
-    return jax.tree_util.tree_leaves(x)
 
 
 def x64_is_on() -> bool:
