@@ -39,8 +39,8 @@ def donated_leaves(f: Callable[..., Any], spec: Spec, arguments: Arguments) -> t
         _warned.add((name, arguments.names[kept.argument]))
         warnings.warn(
             f"{name}: {kept.path} is a NumPy array, whose memory stays yours: donating it changes nothing\n"
-            f"  hint: start with arrays on the device, jax.device_put({arguments.names[kept.argument]}); what the "
-            "function returns is there too",
+            f"  hint: start with arrays on a device, lilith.to_device({arguments.names[kept.argument]}, 'cpu'); what "
+            "the function returns is there too",
             LilithWarning,
             stacklevel=2,
         )

@@ -109,7 +109,7 @@ def with_constants(graph: Graph, constants: Sequence[Any]) -> Graph:
         dtype = graph.inputs[first].dtype
 
         def make(type: Any, array: Any = array, dtype: Any = dtype) -> Any:
-            literal = Literal(carrier.host_array(array, dtype))
+            literal = Literal(np.asarray(array, dtype))
             if literal.array.ndim:
                 return constant(value=literal)
             return primitive("fill")(value=literal.array.item(), shape=(), dtype=dtype)

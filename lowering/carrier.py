@@ -509,11 +509,6 @@ def readable(x: Any) -> Any:
     return _Spread(x) if spread else x
 
 
-def host_array(x: Any, dtype: np.dtype) -> np.ndarray:
-    """A number, ndarray or jax.Array as an ndarray."""
-    return np.asarray(x, dtype=dtype)
-
-
 def x64_is_on() -> bool:
     """JAX's own 64-bit flag, as the user set it."""
     return bool(_config.enable_x64.value)

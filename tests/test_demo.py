@@ -66,7 +66,7 @@ def test_the_list_and_what_is_missing(capsys, monkeypatch):
     assert [line.split()[0] for line in capsys.readouterr().out.splitlines()] == list(demos.DEMOS)
     real = importlib.util.find_spec
     monkeypatch.setattr(importlib.util, "find_spec", lambda name: None if name == "sklearn" else real(name))
-    assert main(["demo", "vae"]) == 1
+    assert main(["demo", "convolution"]) == 1
     assert "needs scikit-learn: pip install scikit-learn" in capsys.readouterr().err
 
 

@@ -123,7 +123,7 @@ def test_numpy_arrays_are_not_donated_and_that_is_said():
 
     step = lilith.jit(f, donate="state")
     host = np.ones(3)
-    with pytest.warns(lilith.LilithWarning, match=r"(?s)f: state is a NumPy array.*device_put\(state\)"):
+    with pytest.warns(lilith.LilithWarning, match=r"(?s)f: state is a NumPy array.*to_device\(state, "):
         np.testing.assert_array_equal(step(host, np.ones(2)), [3.0, 3.0, 3.0])
     np.testing.assert_array_equal(host, np.ones(3))
     np.testing.assert_array_equal(step(host, np.ones(4)), [5.0, 5.0, 5.0])  # it is said once

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import ast
+import tomllib
 from pathlib import Path
 
 import pytest
@@ -101,6 +102,12 @@ def test_only_the_carrier_knows_jax(path):
         return
     for target in imports(path, top_level_only=False):
         assert target.split(".")[0] not in ("jax", "jaxlib"), f"{path} imports {target}"
+
+
+def test_every_package_is_installed():
+    """A package that pyproject.toml does not name works in a clone only."""
+    named = tomllib.loads((ROOT / "pyproject.toml").read_text())["tool"]["setuptools"]["packages"]
+    assert sorted(named) == sorted({".".join(path.relative_to(ROOT).parent.parts) for path in FILES})
 
 
 @pytest.mark.parametrize("path", FILES, ids=module_name)

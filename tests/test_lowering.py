@@ -101,16 +101,16 @@ def test_constants_come_back_bit_for_bit(name):
 
 def test_programs_are_freed_with_their_owner():
     gc.collect()
-    before = len(carrier._modules)
+    before = len(carrier.modules)
     graph = lilith.trace(np.sin, 1.0)
     loaded = carrier.Loaded(
         carrier.Module("m", lambda _: emit.emit(graph), graph.input_names, (graph.outputs[0].type,))
     )
     loaded.call(1.0)
-    assert len(carrier._modules) == before + 1
+    assert len(carrier.modules) == before + 1
     del loaded
     gc.collect()
-    assert len(carrier._modules) == before
+    assert len(carrier.modules) == before
 
 
 def test_xla_knows_the_names_of_the_arguments():

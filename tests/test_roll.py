@@ -386,7 +386,7 @@ def test_every_transform_rolls(transform: str, monkeypatch: pytest.MonkeyPatch) 
         "jvp": lambda: lilith.jvp(f, (x,), (v,))[1],
         "hvp": lambda: lilith.hvp(f, (x,), (v,))[0],
         "hessian": lambda: lilith.hessian(f, x),
-        "jacobian": lambda: lilith.jacobian(f, x),
+        "jacobian": lambda: lilith.jacobian(f, x, mode="forward"),
         "vmap": lambda: lilith.vmap(f)(np.stack([x, v])),
     }
     rolled = calls[transform]()

@@ -36,8 +36,7 @@ def lstm(model: dict, state: tuple, x: Any) -> tuple:
 def loss(model: dict, text: Any) -> Any:
     """Mean cross entropy in nats of each character given those before it; text: batch x length, integers."""
     inputs = np.swapaxes(lilith.numpy.take(model["embedding"], text[:, :-1], axis=0), 0, 1)
-    size = model["recurrent"].shape[0]
-    zero = np.zeros((text.shape[0], size), np.float32)
+    zero = np.zeros((text.shape[0], model["recurrent"].shape[0]), model["recurrent"].dtype)
 
     def step(state: tuple, x: Any) -> tuple:
         state = lstm(model, state, x)
@@ -79,7 +78,7 @@ def sample(model: dict, start: str, alphabet: str, count: int) -> str:
 
 
 def train(
-    steps: int = 800, seed: int = 0, size: int = 128, report: Callable[[str], None] = print
+    steps: int = 600, seed: int = 0, size: int = 128, report: Callable[[str], None] = print
 ) -> tuple[float, float, dict, str]:
     """Bits per character at the beginning and at the end, the model, and its alphabet."""
     text = readme()
@@ -98,7 +97,7 @@ def train(
     return bits[0], float(np.mean(bits[-max(steps // 20, 1) :])), state["model"], alphabet
 
 
-def main(steps: int = 800, seed: int = 0) -> None:
+def main(steps: int = 600, seed: int = 0) -> None:
     first, last, model, alphabet = train(steps, seed)
     print(f"{first:.2f} bits per character at first, {last:.2f} now; it writes:\n")
     print(sample(model, "Gradient", alphabet, 300))

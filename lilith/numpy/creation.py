@@ -196,15 +196,9 @@ def asfortranarray(a: Any, dtype: Any = None) -> Any:
 
 
 def require(a: Any, dtype: Any = None, requirements: Any = None) -> Any:
-    """numpy.require; what it requires of memory holds of traced arrays, except that they can be written to.
-
-    Raises:
-        ArgumentError: a traced array is to be writeable.
-    """
+    """numpy.require; what it requires of memory holds of traced arrays."""
     if not contains_tracer(a):
         return np.require(a, dtype, requirements)
-    if any([str(r).upper() in ("W", "WRITEABLE") for r in requirements or ()]):
-        raise ArgumentError("require: traced arrays cannot be written to", hint="build a new array instead")
     return asarray(a, dtype)
 
 

@@ -443,26 +443,26 @@ def install() -> None:
     for function in (*_ONE, getattr(np, "unstack", None)):
         if function in FUNCTIONS:
             FUNCTIONS[function] = _viewing(function, FUNCTIONS[function])
-    for function in (np.real, np.imag):
+    for function in (np.real, np.imag, np.linalg.matrix_power, np.polyder):
         FUNCTIONS[function] = _parts(FUNCTIONS[function])
-    for function in (np.atleast_1d, np.atleast_2d, np.atleast_3d):
+    for function in (np.atleast_1d, np.atleast_2d, np.atleast_3d, np.ix_):
         FUNCTIONS[function] = _each(function, FUNCTIONS[function], lambda s, shape: np.reshape(s, shape, copy=False))
     FUNCTIONS[np.einsum] = _einsum(FUNCTIONS[np.einsum])
     FUNCTIONS[np.broadcast_arrays] = _each(np.broadcast_arrays, FUNCTIONS[np.broadcast_arrays], np.broadcast_to)
 
 
 def _parts(handler: Callable[..., Any]) -> Callable[..., Any]:
-    """np.real and np.imag: views of every second number; np.imag of a real array is read-only zeros."""
+    """np.real and np.imag, views of every second number; and functions that may give their argument itself."""
 
-    def call(val: Any) -> Any:
-        if type(val) is not Tracer:
-            return handler(val)
+    def call(x: Any, *args: Any, **kwargs: Any) -> Any:
+        if type(x) is not Tracer:
+            return handler(x, *args, **kwargs)
         trace = current_trace()
-        val = image(trace, val)
-        source = trace.lift(val)
+        x = image(trace, x)
+        source = trace.lift(x)
         start = len(trace.nodes)
-        result = handler(val)
-        _attach_found(result, val, source, trace.nodes[start:], _real_shadow)
+        result = handler(x, *args, **kwargs)
+        _attach_found(result, x, source, trace.nodes[start:], _real_shadow)
         return result
 
     return call
