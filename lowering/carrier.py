@@ -52,6 +52,7 @@ default_device = jax.default_device
 ArrayImpl = _ArrayImpl
 JaxTracer = jax.core.Tracer
 block_until_ready = jax.block_until_ready
+pytree_leaves = jax.tree_util.tree_leaves  # what JAX's own registry takes for leaves
 
 swap_x64: Callable[[bool], Any] = _config.enable_x64.swap_local
 """Turn 64-bit types on or off for this thread; returns what `set_x64` needs to put things back."""
@@ -506,11 +507,6 @@ def readable(x: Any) -> Any:
     """The argument as something that `np.asarray` can read, also where other processes have parts of it."""
     spread = isinstance(x, _ArrayImpl) and not (x.is_fully_addressable or x.is_fully_replicated)
     return _Spread(x) if spread else x
-
-
-def pytree_leaves(x: Any) -> list[Any]:
-    """What JAX's own registry takes for the leaves of x."""
-    return jax.tree_util.tree_leaves(x)
 
 
 def x64_is_on() -> bool:
