@@ -451,3 +451,15 @@ def test_random_bodies(drawn):
     one, moves = np.asarray(1.0), [generator.normal(size=x.shape) for x in args]
     for loop, plain, values in zip(*both, ([*args, one], [*args, one, *moves], [*args, *moves]), strict=True):
         same(loop, plain, values, 1e-7)
+
+
+def test_a_sum_of_rows_alone_is_added_up_in_the_loop():
+    """A cotangent that is a multiple of the carry's needs no stack: memory does not grow with the steps."""
+
+    def memory(steps):
+        def f(s, r):
+            return np.sum(lilith.fori_loop(0, steps, lambda i, s: s + 0.1 * (r - 2.0 * s), s))
+
+        return lilith.lower_grad(f, np.zeros(1000), np.ones(1000)).compile().memory()["temporaries"]
+
+    assert memory(100) < memory(10) + 8000

@@ -26,6 +26,10 @@ FREE_BYTES = 2**24
 SMALL_BYTES = 2**23
 """Up to this size all rows that do not depend on the carry are computed before the loop, and all sums after it."""
 
+SUM_COST = 0.9
+"""What adding a value up in the loop costs, where stacking a row of its size costs 1: a total is read and written in
+every step; a row is written, read after the loop, and its place was filled with zeros before."""
+
 _MOVES = frozenset(
     "fill constant iota broadcast_in_dim reshape transpose rev concatenate pad slice gather dynamic_slice convert "
     "bitcast stop_gradient".split()
@@ -63,10 +67,10 @@ def emit_scan(
     leaves = length > 1 and carries > 0 and not any(node.effect for node in body.nodes)
     kept = _rows_kept(b, length, read) if leaves else [*b.stacked, *b.summed]
     late = [y for y in dict.fromkeys((*b.stacked, *b.summed)) if y not in kept]
-    added = [y for y in dict.fromkeys(b.summed) if y in kept]
     after = between(b.graph, (*b.graph.inputs, *kept), late)
-    read_after = {x for node in after.nodes for x in node.operands}
-    stacked = [y for y in dict.fromkeys(kept) if y not in added or y in b.stacked or y in read_after]
+    needed = {x for node in after.nodes for x in node.operands}.union(b.stacked)
+    added = [y for y in dict.fromkeys(b.summed) if y in kept and y not in needed]  # the others are summed as a stack
+    stacked = [y for y in dict.fromkeys(kept) if y not in added]
     loop, totals = _with_totals(b, stacked, added)
     first += [fill_like(total, 0) for total in totals]
     if leaves:
@@ -121,8 +125,7 @@ def _rows_kept(b: Body, length: int, read: int) -> list[Value]:
     fast = {y for n in nodes if _is_product(n) and core.isdisjoint(n.results) for y in n.results}
     sources = {*b.before, *[y for n in nodes if _is_expensive(n) for y in n.results if y not in fast]}
     from_products = _descendants(nodes, fast)
-    # a sum in the loop reads and writes its total in every step
-    cost: dict[Value, float] = {y: 2.0 * y.type.nbytes for y in b.summed}
+    cost: dict[Value, float] = {y: SUM_COST * y.type.nbytes for y in b.summed}
 
     def kept(leaving: list[Value], limit: int) -> list[Value] | None:
         _, rows = cheapest_cut(nodes, leaving, sources, set(), cost)
