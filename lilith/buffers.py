@@ -1,9 +1,10 @@
-"""Plain arrays that are assigned traced values: np.zeros(n) in the function, then out[i] = x[i].
+"""What NumPy's protocols do not reach: np.zeros(n) in the function, then out[i] = x[i]; np.array([x[0], x[1]]).
 
 NumPy cannot put a traced value into its own memory. When a trace fails for that, it is made again, with stand-ins for
 the numpy module and its functions in the namespaces of the user's functions (which are copies anyway). They note where
 each array was made. The assignment that failed then tells the place, and the trace is made once more, in which the
-arrays made at that place are traced from the start. All other arrays stay NumPy's own.
+arrays made at that place are traced from the start. All other arrays stay NumPy's own. Functions to which NumPy gives
+no protocol (np.array, np.asarray, np.full) are Lilith's in such a trace, and lists of traced values are joined.
 """
 
 from __future__ import annotations
@@ -16,9 +17,10 @@ from typing import Any
 import numpy as np
 
 from lilith.numpy.core import full, lift
+from lilith.numpy.creation import INSTEAD, make_array
 from lilith.numpy.views import new_array
 from lilith.source import TraceError, is_internal
-from lilith.trace import contains_tracer, is_tracing, trace_call
+from lilith.trace import contains_tracer, is_tracing, trace_call, uncovered
 from lilith.tracer import AssignedPlain
 
 Place = tuple[tuple[types.CodeType, int], ...]
@@ -58,11 +60,13 @@ class Makers:
     Attributes:
         traced: places whose arrays are traced from the start.
         noting: whether other arrays are made `Noted`.
+        helped: whether a call was of help that NumPy could not have answered.
     """
 
     def __init__(self) -> None:
         self.traced: set[Place] = set()
         self.noting = True
+        self.helped = False
         self._module = _Module(self)
         self._functions: dict[Any, Callable[..., Any]] = {}
 
@@ -80,11 +84,27 @@ class Makers:
         if found is None:
 
             def made(*args: Any, **kwargs: Any) -> Any:
+                if is_tracing() and contains_tracer([*args, *kwargs.values()]):
+                    return self._of_tracers(f, args, kwargs)
                 return self._made(f, f(*args, **kwargs))
 
             made.__name__ = f.__name__
             found = self._functions[f] = made
         return found
+
+    def _of_tracers(self, f: Any, args: tuple, kwargs: dict[str, Any]) -> Any:
+        """One of NumPy's functions of traced arrays, or of lists of them."""
+        instead = INSTEAD.get(f.__name__)
+        if instead is not None:
+            self.helped = True
+            return instead(*args, **kwargs)
+        try:
+            return self._made(f, f(*args, **kwargs))
+        except Exception as error:
+            if not isinstance(uncovered(error), AssignedPlain):
+                raise
+        self.helped = True
+        return f(*map(_joined, args), **{name: _joined(x) for name, x in kwargs.items()})
 
     def _made(self, f: Any, array: Any) -> Any:
         if type(array) not in (np.ndarray, Noted) or array.dtype.kind not in "biufc" or not is_tracing():
@@ -129,6 +149,11 @@ def _makes_arrays(x: Any) -> bool:
     )
 
 
+def _joined(x: Any) -> Any:
+    """A list of traced values as one array; anything else as it is."""
+    return make_array(x) if isinstance(x, (list, tuple)) and contains_tracer(x) else x
+
+
 def _place() -> Place:
     """The calls that lead to the one that makes an array, from the traced function on."""
     frame = sys._getframe(2)
@@ -141,16 +166,15 @@ def _place() -> Place:
 
 
 def with_buffers(record: Callable[[Makers | None], Any]) -> Any:
-    """`record(None)`; where it assigns traced values to plain arrays, with these traced: `record(makers)`.
+    """`record(None)`; where that asks a traced array to be a plain one, with stand-ins: `record(makers)`.
 
     The error is the first one where that is no help.
     """
     try:
         return record(None)
-    except TraceError as error:
-        if not isinstance(error, AssignedPlain):
-            raise
-        first = error
+    except AssignedPlain as error:
+        first = TraceError(error.message, hint=error.hint, source=error.source, tracers=error.tracers)
+        first.__cause__ = error.__cause__
     makers = Makers()
     while True:
         try:
@@ -162,7 +186,7 @@ def with_buffers(record: Callable[[Makers | None], Any]) -> Any:
             makers.traced.add(assigned.place)
         except Exception:
             break  # what it is shows in the last trace, where other arrays are plain again
-    if not makers.traced:
+    if not makers.traced and not makers.helped:
         raise first
     makers.noting = False
     try:

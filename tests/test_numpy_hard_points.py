@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import inspect
 import math
+import operator
 from collections.abc import Callable
 from fractions import Fraction
 from typing import Any
@@ -31,7 +32,7 @@ from lilith.numpy import (
     ufunc,
     ufuncs,
 )
-from lilith.source import LilithError, ShapeError, TraceError, UnsupportedError
+from lilith.source import DtypeError, ShapeError, TraceError, UnsupportedError
 from lilith.tracer import Tracer, call_rule
 from lilith.transform.reverse import reverse
 from tests.agreement import (
@@ -329,11 +330,24 @@ def test_scipy_functions_that_make_plain_arrays_name_ours(name: str) -> None:
             traced(wrapped, V)
 
 
-@pytest.mark.parametrize("symbol", ["+", "-", "*", "/", "//", "%", "**", "@", "&", "|", "^", "<<", ">>"])
-def test_in_place_operators_name_their_symbol(symbol: str) -> None:
-    with pytest.raises(TraceError) as caught:
-        traced(lambda x: exec(f"x {symbol}= 2", {"x": x}), V)
-    assert f"x = x {symbol} v instead of x {symbol}= v" in str(caught.value)
+IN_PLACE = "iadd isub imul itruediv ifloordiv imod ipow iand ior ixor ilshift irshift".split()
+
+
+@pytest.mark.parametrize("name", IN_PLACE)
+def test_in_place_operators_are_numpys(name: str) -> None:
+    """The same numbers, the same dtype, and an error where NumPy has one."""
+    change = getattr(operator, name)
+    for x in (V, np.arange(4), np.array([1, 2], np.int8)):
+        plain = x.copy()
+        try:
+            change(plain, 2)
+        except TypeError:
+            with pytest.raises(DtypeError):
+                traced(lambda x, change=change: change(x, 2), x)
+            continue
+        found = lilith.jit(lambda x, change=change: change(x, 2))(x)
+        assert found.dtype == plain.dtype
+        np.testing.assert_allclose(found, plain, rtol=1e-15)
 
 
 def named(name: str, module: str) -> Callable[..., None]:
@@ -434,7 +448,23 @@ def test_ldexp_by_constants_compiled() -> None:
         np.testing.assert_array_equal(lilith.jit(lambda x, n=n: np.ldexp(x, n))(x), expected)
 
 
-def test_full_names_what_takes_tracers() -> None:
-    for dtype in (None, float):
-        with pytest.raises(LilithError, match=r"np\.full_like.*np\.broadcast_to.*lilith\.numpy\.full"):
-            traced(lambda x, dtype=dtype: np.full((2,), x[0], dtype), V)
+FUNCTIONS_OF_LISTS = (
+    lambda x: np.array([x[0], [2.0, 3.0][1], x[1]]),
+    lambda x: np.array([[x[0], 0.0], [x[1], x[2]]], dtype=np.float32),
+    lambda x: np.asarray([x[0], x[2]]) * np.full((2,), x[1]),
+    lambda x: np.sum([x[0] * v for v in x]) + np.max([x[0], x[1]]),
+    lambda x: np.dot([x[0], x[1]], [1.0, 2.0]),
+    lambda x: np.mean(np.array([v**2 for v in x])),
+    lambda x: np.concatenate([np.array([x[0]]), np.zeros(2), np.asarray(x)]),
+)
+
+
+@pytest.mark.parametrize("f", FUNCTIONS_OF_LISTS)
+def test_functions_that_numpy_hands_to_nobody(f: Callable[[Any], Any]) -> None:
+    """np.array, np.asarray, np.full and lists of traced values in other functions, as everybody writes them."""
+    x = np.array([1.5, 2.5, -0.5])
+    found, expected = lilith.jit(f)(x), f(x)
+    assert found.dtype == expected.dtype
+    np.testing.assert_allclose(found, expected, rtol=1e-15)
+    if expected.dtype == np.float64:
+        lilith.testing.check_grads(lambda x: np.sum(f(x) ** 2), (x,))
