@@ -171,10 +171,16 @@ class _Call:
     def _inputs(self, named: Sequence[Named]) -> list[str]:
         """The program's inputs as expressions: small leaves joined, swapped bytes put in order."""
         w = self.writer
-        swapped = [isinstance(x, np.ndarray) and not x.dtype.isnative for _, x in named]
+        beside = any(isinstance(x, Array) for _, x in named)  # they may lie on several devices: `carrier.fresh`
         given = [
-            f"{name}.astype({w.name(x.dtype.newbyteorder('='))})" if swap else name
-            for (name, x), swap in zip(named, swapped, strict=True)
+            name
+            if not isinstance(x, np.ndarray)
+            else f"{name}.astype({w.name(x.dtype.newbyteorder('='))})"
+            if not x.dtype.isnative
+            else f"{name}.view()"
+            if beside
+            else name
+            for name, x in named
         ]
         inputs = []
         for group in self.layout.groups:
