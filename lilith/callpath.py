@@ -107,14 +107,15 @@ class _Call:
         inputs = self._inputs([*leaves, *constants, *given])
         if layout.donated:
             self._refuse_lost(leaves)
+        every = [*leaves, *constants, *given]
         if layout.check is not None:
             names = w.fresh("i", len(inputs))
             for name, expression in zip(names, inputs, strict=True):
                 w.line(f"{name} = {expression}")
             inputs = names
-            self._invoke("found", layout.check, inputs, leaves)
+            self._invoke("found", layout.check, inputs, every)
             self._decide("found[0]", diverged)
-        self._invoke("outputs", layout.jitted, inputs, leaves)
+        self._invoke("outputs", layout.jitted, inputs, every)
         if layout.wait is not None:
             w.line(f"{w.name(layout.wait)}(outputs)")
         if layout.guards is not None:
