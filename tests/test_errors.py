@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import copy
 import functools
 import math
 import os
@@ -243,3 +244,11 @@ def test_structures_are_shown_as_they_are_written():
         X,
         cotangent={"c": X},
     )
+
+
+def test_errors_travel_to_other_processes():
+    with pytest.raises(lilith.ShapeError) as raised:
+        lilith.grad(lambda x: x, np.ones(3))
+    for error in (pickle.loads(pickle.dumps(raised.value)), copy.copy(raised.value)):
+        assert type(error) is lilith.ShapeError and str(error) == str(raised.value)
+        assert str(pickle.loads(pickle.dumps(error))) == str(error)
