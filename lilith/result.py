@@ -195,7 +195,7 @@ class GradResult:
 
         >>> import numpy as np
         >>> from lilith import grad, to_device
-        >>> val, g = grad(lambda x: x * x, to_device(np.float32(3.0)))
+        >>> val, g = grad(lambda x: x * x, to_device(np.float32(3.0), "cpu"))
         >>> g.block_until_ready()
         GradResult(1)
         """
