@@ -11,6 +11,7 @@ from lowering.carrier.arrays import (
     pytree_leaves,
     readable,
     sharding_of,
+    taken_over,
     to_device,
 )
 from lowering.carrier.devices import (
@@ -65,6 +66,7 @@ __all__ = [
     "sharding_of",
     "stablehlo_versions",
     "swap_x64",
+    "taken_over",
     "text_of_artifact",
     "to_device",
     "versions",
