@@ -205,6 +205,19 @@ def test_large_sums_without_products_stay_in_the_loop():
     assert len(way_back.results) == way_back.params["carries"]
 
 
+def test_a_tiny_loop_stays_whole():
+    """Nothing is done for all steps at once before or after the loops: that would cost more than it saves."""
+
+    def f(y, rows):
+        return np.sum(lilith.scan(lambda y, x: (y + np.sin(x) * np.exp(-y * y), None), y, rows)[0])
+
+    def work_outside(n):
+        graph = lilith.trace_grad(f, np.ones(n), np.ones((20, n)), wrt=0)
+        return [node for node in graph.nodes if 20 in node.results[0].shape and node.primitive.name == "sin"]
+
+    assert not work_outside(3) and work_outside(300)
+
+
 @pytest.mark.parametrize("length", [0, 1])
 def test_short_loops(length):
     def f(W, h):

@@ -14,6 +14,7 @@ from lilith.ir.graph import Builder, Graph, Node, Value, current_builder, fill_l
 from lilith.ops.loops import INDEX, scan
 from lilith.ops.reduction import reduce_sum
 from lilith.ops.shape import iota
+from lilith.ops.small import is_tiny
 from lilith.transform.batch import batch
 from lilith.transform.cut import EXPENSIVE, PRODUCTS, cheapest_cut
 from lilith.transform.parts import between
@@ -64,7 +65,7 @@ def emit_scan(
     fixed, first = list(operands[:constants]), list(operands[constants : constants + carries])
     b, rows = with_slices_as_rows(b, fixed, list(operands[constants + carries :]), length)
     read = sum(x.type.nbytes for x in rows)
-    leaves = length > 1 and carries > 0 and not any(node.effect for node in body.nodes)
+    leaves = length > 1 and carries > 0 and not any(node.effect for node in body.nodes) and not is_tiny(body, length)
     kept = _rows_kept(b, length, read) if leaves else [*b.stacked, *b.summed]
     late = [y for y in dict.fromkeys((*b.stacked, *b.summed)) if y not in kept]
     after = between(b.graph, (*b.graph.inputs, *kept), late)

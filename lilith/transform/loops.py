@@ -14,6 +14,7 @@ from lilith.ir.graph import Graph, Value, current_builder, fill_like
 from lilith.ir.primitive import primitive
 from lilith.ops.elementwise import repeat_leading
 from lilith.ops.shape import concatenate, part, reshape
+from lilith.ops.small import is_tiny
 from lilith.transform.batch import batch, batched_outputs
 from lilith.transform.branches import Split, bound_to_zero, is_zero
 from lilith.transform.cut import SLOW, smallest_cut
@@ -104,7 +105,7 @@ def reverse_scan(
         if b in rows and a is not b and not (a in rows or a in fixed_inputs or a is graph.inputs[0])
     }
     size = sum(x.type.nbytes for x in passed)
-    if 0 < size <= PASSED_BYTES and length * size <= SMALL_BYTES and length:
+    if 0 < size <= PASSED_BYTES and length * size <= SMALL_BYTES and length and not is_tiny(graph, length):
         rows.update({a: _one_step_on(rows[b], last, reverse) for a, (b, last) in passed.items()})
         passed = {}
     carried = {seed: g[j] for j, seed in pulled.seeds.items() if j < carries}
