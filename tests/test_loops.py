@@ -239,9 +239,9 @@ def test_every_derivative_is_that_of_the_unrolled_loop(f, args):
 @pytest.mark.parametrize("large", [False, True])
 @pytest.mark.parametrize(("f", "args"), CASES, ids=IDS)
 def test_the_same_where_arrays_are_large(f, args, large, monkeypatch):
-    """What is done for tiny loops and for small arrays only is left out: everything in one loop; slow functions kept,
+    """What is done for small loops and for small arrays only is left out: everything in one loop; slow functions kept,
     small rows ahead, carries from the stack."""
-    monkeypatch.setattr("lilith.ops.small.TINY", 0)
+    monkeypatch.setattr("lilith.ops.small.WORK", 0)
     if large:
         monkeypatch.setattr("lilith.transform.loops.PASSED_BYTES", 0)
         monkeypatch.setattr("lilith.transform.loops.CACHE_BYTES", 0)
@@ -440,11 +440,11 @@ def _program(api, body, outputs, M, x, w, a, b):
 
 @settings(max_examples=25, deadline=None)
 @given(bodies(), st.booleans())
-def test_random_bodies(drawn, tiny):
+def test_random_bodies(drawn, small):
     body, outputs = drawn
     with pytest.MonkeyPatch.context() as patch:
-        if not tiny:
-            patch.setattr("lilith.ops.small.TINY", 0)
+        if not small:
+            patch.setattr("lilith.ops.small.WORK", 0)
         _check_body(body, outputs)
 
 

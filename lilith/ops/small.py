@@ -24,65 +24,58 @@ KERNEL_PRIMITIVES = frozenset(
 """What the emitter of kernels knows; a test has each of them in one."""
 _REDUCING = ("reduce_", "exponent_shift", "extremum_cotangent")
 
-PER_OPERATION = 256  # numbers: of more, kernels of their own, which use several cores, are as fast
-WORK = 16384
+# The limits, drawn where a kernel was as fast as the kernels that XLA makes by itself, which may use several cores: the
+# numbers an operation makes, at most and on average, and those that a step makes.
+LARGEST = 2**14
+PER_OPERATION = 2**12
+WORK = 2**18
 _OPERATIONS = 1000
 # Of more than so many numbers XLA has a reduction or a product done by a library, which no kernel can call (it does so
 # from 4096 on); products of a matrix and a vector are its own.
 _REDUCED = 256
 _MATRIX = 4096
 
-TINY_STEP = 768
-TINY = 2**17
-"""A loop is tiny that makes so many numbers in a step and in all."""
-
 
 class Cost(NamedTuple):
-    """How many operations the graphs of a loop or a branch have, and how many numbers these make."""
+    """How many operations the graphs of a loop or a branch have, and the numbers these make, in all and at most."""
 
     operations: int
     numbers: int
+    largest: int
 
 
 def cost(graphs: Sequence[Graph]) -> Cost | None:
     """The cost of one step; None if there are too many operations, or one that no kernel can hold."""
-    operations, numbers = 0, 0
+    operations, numbers, largest = 0, 0, 0
     for node in [node for graph in graphs for node in expand(graph).nodes]:
         name = node.primitive.name
         if name not in KERNEL_PRIMITIVES or node.effect or not _is_own(node) or operations > _OPERATIONS:
             return None
-        operations += 1
+        found: Cost | None
         if node.primitive.graphs:
-            inner = cost(node.graphs())
-            if inner is None:
+            found = cost(node.graphs())
+            if found is None:
                 return None
-            operations, numbers = operations + inner.operations, numbers + inner.numbers
         else:
-            numbers += (node.operands[1] if name == "dynamic_update_slice" else node.results[0]).type.size
-    return Cost(operations, numbers)
+            size = (node.operands[1] if name == "dynamic_update_slice" else node.results[0]).type.size
+            found = Cost(0, size, size)
+        operations, numbers = operations + 1 + found.operations, numbers + found.numbers
+        largest = max(largest, found.largest)
+    return Cost(operations, numbers, largest)
 
 
 def fits(graphs: Sequence[Graph]) -> bool:
     """Whether a loop of these graphs is small: then it is best as one kernel."""
     found = cost(graphs)
-    return found is not None and found.numbers <= min(WORK, PER_OPERATION * found.operations)
+    return (
+        found is not None and found.largest <= LARGEST and found.numbers <= min(WORK, PER_OPERATION * found.operations)
+    )
 
 
-def is_tiny(body: Graph, length: int) -> bool:
-    """Whether a kernel goes through all steps in about the time that it takes to start a few others: then nothing of
-    it is worth an operation of its own, before the loop or after it."""
-    found = cost([body])
-    if found is None or any(node.primitive.graphs for node in body.nodes):
-        return False
-    products = sum(_terms(node) for node in body.nodes if node.primitive.name == "dot_general")
-    step = found.numbers + products
-    return step <= TINY_STEP and length * step <= TINY
-
-
-def _terms(node: Node) -> int:
-    """How many products are added up in a product."""
-    x = node.operands[0].type
-    return node.results[0].type.size * math.prod([x.shape[axis] for axis in node.params["contract"][0]])
+def terms(product: Node) -> int:
+    """How many products of numbers a dot_general adds up, for all elements together."""
+    x = product.operands[0].type
+    return product.results[0].type.size * math.prod([x.shape[axis] for axis in product.params["contract"][0]])
 
 
 def _is_own(node: Node) -> bool:

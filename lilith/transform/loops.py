@@ -14,7 +14,6 @@ from lilith.ir.graph import Graph, Value, current_builder, fill_like
 from lilith.ir.primitive import primitive
 from lilith.ops.elementwise import repeat_leading
 from lilith.ops.shape import concatenate, part, reshape
-from lilith.ops.small import is_tiny
 from lilith.transform.batch import batch, batched_outputs
 from lilith.transform.branches import Split, bound_to_zero, is_zero
 from lilith.transform.cut import SLOW, smallest_cut
@@ -22,6 +21,7 @@ from lilith.transform.fission import SMALL_BYTES, emit_scan
 from lilith.transform.forward import forward
 from lilith.transform.reverse import active_values, carries_derivative, reverse
 from lilith.transform.simplify import simplify
+from lilith.transform.whole import is_short
 
 CACHE_BYTES = 2**22
 """Up to this size the rows that are kept cost less than slow functions that are computed again."""
@@ -105,7 +105,7 @@ def reverse_scan(
         if b in rows and a is not b and not (a in rows or a in fixed_inputs or a is graph.inputs[0])
     }
     size = sum(x.type.nbytes for x in passed)
-    if 0 < size <= PASSED_BYTES and length * size <= SMALL_BYTES and length and not is_tiny(graph, length):
+    if 0 < size <= PASSED_BYTES and length * size <= SMALL_BYTES and length and not is_short(graph, length):
         rows.update({a: _one_step_on(rows[b], last, reverse) for a, (b, last) in passed.items()})
         passed = {}
     carried = {seed: g[j] for j, seed in pulled.seeds.items() if j < carries}
