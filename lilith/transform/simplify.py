@@ -17,6 +17,7 @@ from lilith.ir.interpret import evaluate
 from lilith.ir.primitive import PRIMITIVES, Primitive
 from lilith.ops import bessel, elementwise, special
 from lilith.transform.prune import live_nodes, remove_dead
+from lilith.transform.shifts import without_shifts
 from lilith.transform.tell import told_case, told_scan
 
 _ELEMENTWISE = frozenset(
@@ -42,7 +43,7 @@ def _params_key(params: dict[str, Any]) -> tuple:
 
 class _Simplifier:
     def __init__(self, graph: Graph, bodies: dict[Graph, Graph]):
-        self.graph = graph
+        self.graph = without_shifts(graph, differentiated=False)
         self.bodies = bodies  # as they were and as they are now: a body stays the same graph in all that have it
         self.env: dict[Value, Value] = {}
         self.producer: dict[Value, Node] = {}
