@@ -340,6 +340,16 @@ def _contracted(product: Node, axes: tuple[int, ...]) -> Value | None:
     return PRIMITIVES["reduce_sum"](total, axes=rest) if rest else total
 
 
+def _dot_general(s: _Simplifier, node: Node, operands: tuple[Value, ...]) -> Value | None:
+    """A minus sign moves out of a product that is smaller."""
+    for i, x in enumerate(operands):
+        minus = s.made_by(x, "neg")
+        if minus is not None and node.results[0].type.size <= x.type.size:
+            factors = tuple([minus.operands[0] if j == i else y for j, y in enumerate(operands)])
+            return PRIMITIVES["neg"](PRIMITIVES["dot_general"](*factors, **node.params))
+    return None
+
+
 IDENTITIES: dict[str, _Rule] = {
     "add": _add,
     "sub": _sub,
@@ -350,6 +360,7 @@ IDENTITIES: dict[str, _Rule] = {
     "select": _select,
     "integer_pow": _integer_pow,
     "convert": _convert,
+    "dot_general": _dot_general,
     "reshape": _reshape,
     "transpose": _transpose,
     "broadcast_in_dim": _broadcast_in_dim,
