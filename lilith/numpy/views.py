@@ -136,6 +136,11 @@ def _resolve(x: Tracer) -> tuple[Tracer, list[Tracer]]:
     return x, chain[::-1]
 
 
+def same_memory(x: Tracer, y: Tracer) -> bool:
+    """Whether two arrays belong to one memory, overlapping or not."""
+    return _resolve(x)[0] is _resolve(y)[0]
+
+
 def _check_order(root: Tracer, among: Sequence[Tracer]) -> None:
     """The error where it depends on an order in memory that is not known whether a reshaped array is a view."""
     if len(root.shape) < 2 or (type(root.memory) is Storage and root.memory.ordered):
