@@ -27,7 +27,7 @@ Place = tuple[tuple[types.CodeType, int], ...]
 
 
 class Assigned(BaseException):
-    """An array made at some place is assigned a traced value."""
+    """An array made at some place is assigned a traced value, or read at a traced index."""
 
     def __init__(self, place: Place):
         super().__init__()
@@ -47,6 +47,11 @@ class Noted(np.ndarray):
         if self.place is not None and contains_tracer([item, *parts]):
             raise Assigned(self.place)
         super().__setitem__(key, item)
+
+    def __getitem__(self, key: Any) -> Any:
+        if self.place is not None and contains_tracer(key if isinstance(key, tuple) else [key]):
+            raise Assigned(self.place)  # an array of the program takes traced indices
+        return super().__getitem__(key)
 
     def fill(self, value: Any) -> None:
         """numpy.ndarray.fill."""
@@ -182,12 +187,13 @@ class Makers:
         place = _place()
         if place in self.traced:
             plain = np.asarray(array)
+            ordered = plain.flags.c_contiguous
             if f in (np.empty, np.empty_like):
-                return new_array(full(0, plain.shape, plain.dtype))
+                return new_array(full(0, plain.shape, plain.dtype), ordered)
             first = plain.reshape(-1)[:1]
             if plain.size > 1 and (plain == first).all():
-                return new_array(full(first[0], plain.shape, plain.dtype))
-            return new_array(lift(plain))
+                return new_array(full(first[0], plain.shape, plain.dtype), ordered)
+            return new_array(lift(plain), ordered)
         if not self.noting:
             return array
         noted = array.view(Noted)

@@ -63,6 +63,7 @@ class Trace(Builder):
         entered: arrays from around that are carries here, by id: they, and the tracers that stand for them.
         images: the same for their views, as they are asked for.
         pinnable: captured inputs, which become part of the key when Python code asks for their values.
+        unordered: Values of arrays that do not lie in C order in NumPy, besides transposes.
         decides_items: whether a number that is assigned into a plain array of ints is decided, as `int(x)` is.
     """
 
@@ -81,6 +82,7 @@ class Trace(Builder):
         self.captured: dict[int, tuple[Tracer, Value]] = {}
         self.hoisted: dict[int, tuple[np.ndarray, Value]] = {}
         self.interpreted = self.decides_items = False
+        self.unordered: set[Value] = set()
         self.constant_cache: dict[Any, Value] = {}
         self._aliases: dict[int, tuple[Any, int]] = {}
 

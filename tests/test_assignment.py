@@ -127,7 +127,104 @@ def enumerated(x):
     return y
 
 
-PROGRAMS = [(flat, X), (complex_parts, X), (grow, X), (lists, X), (ufuncs_at, M), (enumerated, M)]
+# ---- views whose memory was written to ------------------------------------------------------------------------------
+
+
+def stale(x):
+    y = x.ravel() * 1.0
+    v = y[1:]
+    y[0] = 5.0
+    s = np.sum(v)  # v is read again
+    w = v[::-1]
+    y[2] = 100.0
+    w[np.argmax(x[0]) - 3] = x[1, 1]
+    return y, s, w
+
+
+# ---- bodies of loops and branches -----------------------------------------------------------------------------------
+
+
+class Plain:
+    """What the loops mean."""
+
+    @staticmethod
+    def fori_loop(low, high, body, carry):
+        for i in range(low, high):
+            carry = body(i, carry)
+        return carry
+
+    @staticmethod
+    def scan(f, carry, rows):
+        found = []
+        for row in rows:
+            carry, y = f(carry, row)
+            found.append(y)
+        return carry, np.stack(found)
+
+    @staticmethod
+    def cond(flag, first, second):
+        return first() if flag else second()
+
+
+def loops(x):
+    return lilith if isinstance(x, lilith.Tracer) else Plain
+
+
+def views_in_loops(x):
+    y = x * 1.0
+    v, w = y.T[1], y[1:, ::-1]
+
+    def body(i, c):
+        v[i] += c
+        w[0, i] *= v[i]
+        row, line = y[i], y.reshape(-1)
+        row[1:] += row[:-1]
+        line[i] += 1.0
+        y[i] -= 0.1 * w[1]
+        y[i, ::2] *= 0.5
+        return c * 0.9 + v[i]
+
+    c = loops(x).fori_loop(0, 3, body, 0.5)
+    y = y + 1.0
+    v[0] = 7.0
+    return y, v, w, c
+
+
+def tables_in_loops(x):
+    n, flags, y = np.zeros(4, int), np.zeros(4, bool), np.zeros(4)
+    table, order = np.array([1.0, 2.0, 4.0, 8.0]), np.array([3, 1, 2, 0])
+
+    def body(i, c):
+        n[i] = n[i - 1] + i
+        flags[i] = x[i] > 0
+        y[i - 4] = n[i] * x[order[i]]
+        return c + table[i] * x[order[i]] * table[order[i]]
+
+    return loops(x).fori_loop(0, 4, body, 0.0), n, flags, y
+
+
+def nested_loops(x):
+    y, total, count = np.zeros((3, 4)), np.zeros(()), np.zeros(4)
+
+    def outer(i, c):
+        def inner(j, d):
+            y[i, j] = d * x[i, j]
+            total[...] = total + y[i, j]
+            return d * 0.9 + 0.1 * total
+
+        return loops(x).fori_loop(0, 4, inner, c)
+
+    def step(c, row):
+        count[:] = count + row
+        loops(x).cond(row[0] > 1.0, lambda: y[0].sort(), lambda: y[1].fill(c))
+        return c + np.sum(row * count), row * c
+
+    c = loops(x).fori_loop(0, 3, outer, 1.0)
+    return y * 1.0, c, total * 1.0, loops(x).scan(step, 0.0, x), y, count
+
+
+LOOPS = [(stale, M), (views_in_loops, M), (tables_in_loops, X), (nested_loops, M)]
+PROGRAMS = [*LOOPS, (flat, X), (complex_parts, X), (grow, X), (lists, X), (ufuncs_at, M), (enumerated, M)]
 
 
 @pytest.mark.parametrize(("f", "x"), PROGRAMS, ids=lambda p: getattr(p, "__name__", ""))
@@ -179,12 +276,24 @@ def shuffled(x):
     return y
 
 
+def reshaped_in_loop(x):
+    y = x.T + 1.0
+
+    def body(i, c):
+        y.reshape(-1)[i] = c
+        return c
+
+    return lilith.fori_loop(0, 3, body, 0.0)
+
+
 ERRORS = {
     "no stand-in": (drawn, lilith.TraceError, r"in drawn:.*\n.*lilith.numpy.zeros"),
     "rows": (shuffled, lilith.UnsupportedError, r"in shuffled:.*\n.*permutation\(len\(x\)\)"),
     "axis": (lambda x: np.random.default_rng(0).shuffle(x, axis=1), lilith.UnsupportedError, "np.take"),
     "nditer": (lambda x: sum(np.nditer(x)), lilith.UnsupportedError, "np.ndindex"),
     "shape": (lambda x: setattr(x, "shape", (12,)), lilith.UnsupportedError, r"x.reshape\(\(12,\)\)"),
+    "order": (lambda x: (x[:, [0, 1]] * 2.0).ravel().fill(1.0), lilith.TraceError, r"x.copy\(\)"),
+    "order in a loop": (reshaped_in_loop, lilith.TraceError, r"in body:.*\n.*x.copy\(\)"),
     "traced at": (
         lambda x: np.multiply.at(x, np.argmax(x, axis=0), 2.0),
         lilith.UnsupportedError,

@@ -175,6 +175,8 @@ def getitem(x: Tracer, key: Any) -> Tracer:
         shares = (bool(value.type.shape) or _has_dots(key)) and is_basic(key)
     if shares:
         views.attach(y, x, source, trace.nodes[start:], Part(key))
+    elif type(key) is tuple and len(value.type.shape) > 1 and isinstance(key[0], slice | type(Ellipsis)):
+        trace.unordered.add(value)  # x[:, [0, 1]] lies in memory as the transpose of x.T[[0, 1]]
     return y
 
 
