@@ -146,6 +146,7 @@ def _traceable(
                 x.memory = Storage(ordered=True, captured=name, nested=isinstance(value, Tracer))
         args, kwargs = arguments.rebuild(tracers[:count])
         inner = substitute(f, captures, tracers[count:], stand_in)
+        current.builder.decides_items = makers is not None and makers.decides_items  # type: ignore[union-attr]
         try:
             return inner(*args, **kwargs)
         except (TypeError, ValueError, RuntimeError) as error:
