@@ -22,6 +22,7 @@ from lilith.transform.roll.emit import Emission, body_graph, emitted
 from lilith.transform.roll.joins import with_stacks_joined
 from lilith.transform.roll.lines import loop_source
 from lilith.transform.roll.operands import Stack, Window
+from lilith.transform.roll.parts import with_parts_read
 from lilith.transform.roll.plan import Plan, plan_of, planned
 from lilith.transform.roll.repeats import LEAST, repeats
 from lilith.transform.roll.sequence import Sequence
@@ -64,7 +65,10 @@ def roll(graph: Graph, guards: int = 0, together: Collection[Value] = ()) -> tup
     """
     if sum(map(cost.weight, graph.nodes)) < cost.BATCH:
         return graph, ()
-    graph = without_repetition(remove_dead(with_writes_read(graph)))
+    graph = remove_dead(with_writes_read(graph))
+    parts = remove_dead(with_parts_read(graph))
+    unique = without_repetition(parts)
+    graph = unique if unique is not parts or parts is graph else without_repetition(graph)
     roller = _Roller(set(graph.outputs[len(graph.outputs) - guards :]), frozenset(together))
     return roller.rolled(graph, False), tuple(roller.found)
 
