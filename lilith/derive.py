@@ -237,10 +237,9 @@ def rolled(recorded: Recorded, together: Sequence[Value]) -> Recorded:
     """What was recorded, with the repeats of its graph as loops; `together`: inputs that come from the host, where it
     costs little to stack them."""
     graph, guards = recorded.graph, recorded.guards
-    whole, repeats = roll(
-        graph.with_outputs((*graph.outputs, *[guard.value for guard in guards])), len(guards), together
-    )
-    if not repeats:
+    asked = graph.with_outputs((*graph.outputs, *[guard.value for guard in guards]))
+    whole, repeats = roll(asked, len(guards), together)
+    if whole is asked:
         return recorded
     outputs, predicates = whole.outputs[: len(graph.outputs)], whole.outputs[len(graph.outputs) :]
     return recorded._replace(
