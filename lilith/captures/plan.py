@@ -114,6 +114,8 @@ class _Writer:
             return "v0"
         if found and get is reads.read_global and key in owner:
             get = getitem
+        if found and get is reads.read_item and _has_plain_items(type(owner)):
+            get = getitem
         named = get is reads.read_part or (get is reads.read_attribute and _is_plain_attribute(type(owner), key))
         if found and named and key.isidentifier() and not keyword.iskeyword(key):
             return f"v{parent}.{key}"
@@ -202,6 +204,11 @@ def _is_plain_attribute(cls: type, name: str) -> bool:
     if cls.__getattribute__ is not object.__getattribute__ or hasattr(cls, "__getattr__"):
         return False
     return name in tree.slots(cls) or not hasattr(cls, name)
+
+
+def _has_plain_items(cls: type) -> bool:
+    """Whether `x[key]` is what the container itself holds: a namedtuple, say."""
+    return any(cls.__getitem__ is base.__getitem__ for base in (tuple, list, dict) if issubclass(cls, base))
 
 
 class _IsEqual:
