@@ -184,6 +184,7 @@ def record(
     interpreted: bool = False,
     decisions: Decisions | None = None,
     types: Sequence[TensorType] | None = None,
+    whole: bool = False,
 ) -> Recorded:
     """Trace f on tracers in place of the arguments' and the captures' dynamic leaves.
 
@@ -192,6 +193,7 @@ def record(
         decisions: numbers what Python code decides on traced values; None for those of the enclosing trace. Where there
             are none, such code is an error.
         types: of the arguments' dynamic leaves, where they are not those of the values: then no values are known.
+        whole: leave the graph as it was traced, with what the result does not need and with repeats as they are.
     """
     dynamic = [leaf for leaf in arguments.leaves if leaf.kind != STATIC]
     known = types is None
@@ -227,7 +229,7 @@ def record(
         refuse_entropy(recorded, with_buffers(recorded_once), name, definition(f))
     if not captures.whole and any(isinstance(leaf, Traced) and leaf.constant for leaf in recorded.leaves):
         raise NeedsContent(None, whole=True)
-    if not config.roll or interpreted:
+    if not config.roll or interpreted or whole:
         return recorded
     given = zip(recorded.graph.inputs, values, strict=False)
     return rolled(recorded, [x for x, value in given if known and isinstance(value, (np.ndarray, np.generic, float))])

@@ -259,8 +259,8 @@ def arange(start: Any, stop: Any = None, step: Any = 1, dtype: Any = None, **opt
 def ndenumerate(arr: Any) -> Iterator[tuple[tuple[int, ...], Any]]:
     """numpy.ndenumerate, also of a traced array.
 
-    >>> list(ndenumerate([1.0, 2.0]))
-    [((0,), 1.0), ((1,), 2.0)]
+    >>> list(ndenumerate(["a", "b"]))
+    [((0,), np.str_('a')), ((1,), np.str_('b'))]
     """
     x = arr if isinstance(arr, Tracer) else np.asarray(arr)
     return ((i, x[i]) for i in np.ndindex(x.shape))

@@ -81,7 +81,6 @@ def roll(graph: Graph, guards: int = 0, together: Collection[Value] = ()) -> tup
     # what is handed on element by element may hide that an array goes through the same in every step
     other = rolled(written)
     return other if cost.left(other[0]) < cost.CLEARLY * left else best
-    return other if cost.left(other[0]) < left / 2 else best
 
 
 class _Roller:
