@@ -316,7 +316,7 @@ def bind_derivation(derivation: Derivation, leaves: list[Any], cotangent: Any) -
         x if isinstance(x, (carrier.Array, carrier.JaxTracer)) else np.asarray(x, dtype=t.dtype)
         for x, t in zip(values, derivation.graph.inputs, strict=True)
     ]
-    return derivation.assemble(carrier.bind(module_of(derivation.graph), typed))
+    return derivation.assemble(carrier.bind(module_of(derivation.graph, to_run=False), typed))
 
 
 def _interpret(f: Any, spec: Spec, args: tuple, kwargs: dict[str, Any], cotangent: Any, captures: Captures) -> Any:

@@ -39,14 +39,17 @@ config.when_cache_dir_changes.append(keep_compiled)
 keep_compiled(config.cache_dir)
 
 
-def module_of(graph: Graph, layout: tuple[int | None, ...] = ()) -> Module:
-    """The graph as the carrier takes it, its results laid out over several devices in this way."""
+def module_of(graph: Graph, layout: tuple[int | None, ...] = (), to_run: bool = True) -> Module:
+    """The graph as the carrier takes it, its results laid out over several devices in this way.
+
+    `to_run`: whether it is run as it is, rather than as a part of another program or with arguments that it uses up.
+    """
     return Module(
         graph.name,
-        functools.partial(emit, graph),
+        functools.partial(emit, graph, to_run=to_run),
         graph.input_names,
         tuple(y.type for y in graph.outputs),
-        functools.cache(lambda axes, size: module_of(batch_at(graph, axes, size))),
+        functools.cache(lambda axes, size: module_of(batch_at(graph, axes, size), to_run=False)),
         show,
         layout,
     )
@@ -98,7 +101,7 @@ class Executable:
             single = [sharding_of(values[i]) for i in alone]
             write_stages(config.dump, derivation, graph, [*[None] * len(groups), *single], layout)
         self.layout = Layout(
-            Loaded(module_of(graph, layout), [len(groups) + alone.index(i) for i in taken]).jitted,
+            Loaded(module_of(graph, layout, not taken), [len(groups) + alone.index(i) for i in taken]).jitted,
             groups,
             tuple(to_device(array) for array in derivation.hoisted),
             len(graph.outputs),

@@ -16,6 +16,7 @@ import numpy as np
 from lilith.ir.graph import Graph, Node, Source, Value
 from lilith.ir.type import TensorType, dtype_name, kind
 from lilith.ops.checkpoints import expand
+from lilith.ops.small import is_small_program
 
 Rule = Callable[["Emitter", Node, list[str]], Any]
 
@@ -220,6 +221,34 @@ class Emitter:
         arguments = ", ".join(f"{name}: {tensor_type(t)}" for name, t in zip(names, types, strict=True))
         return f"{{ ^bb0({arguments}):\n{body} }}" if arguments else f"{{\n{body} }}"
 
+    def kernel(
+        self,
+        name: str,
+        results: Sequence[str],
+        result_types: Sequence[TensorType],
+        arguments: Sequence[str],
+        operands: Sequence[str],
+        values: Sequence[Value],
+    ) -> tuple[str, ...]:
+        """Make a function, a kernel of a CPU, of the operations so far, and call it; returns its results' names.
+
+        The emitter of kernels (jaxlib 0.10 to 0.12) ends the process at an argument that nobody uses. So the function
+        returns its arguments as well, which costs nothing.
+
+        Arguments:
+            results, result_types: what it returns.
+            arguments: the names that the operations have for what they start from, which are `values`.
+            operands: what it is called with.
+        """
+        types = [x.type for x in values]
+        every = [*result_types, *types]
+        self.several("func.return", [*results, *arguments], every, (), "")
+        given = ", ".join(f"{x}: {tensor_type(t)}" for x, t in zip(arguments, types, strict=True))
+        head = f"func.func private @{name}({given}) -> ({', '.join(map(tensor_type, every))})"
+        self.functions.append("\n".join([f"{head} {{", *self.lines, "} loc(unknown)"]))
+        self.lines = []
+        return self.several("func.call", operands, types, every, f"callee = @{name}, {KERNEL}")[: len(results)]
+
     def locate(self, source: Source | None) -> None:
         """Book the operations that follow on a line of the user's."""
         if source is None:
@@ -294,14 +323,24 @@ def while_loop(
     return e.several("stablehlo.while", [name for name, _ in state], types, types, "", ", ".join(regions))
 
 
-def emit(graph: Graph, platform: str = "cpu") -> str:
+KERNEL = 'mhlo.frontend_attributes = {inlineable = "false", xla_cpu_small_call = "true"}'
+"""The attribute of a call that becomes a kernel (`lowering.small`)."""
+
+
+def emit(graph: Graph, platform: str = "cpu", to_run: bool = False) -> str:
     """The StableHLO module of a graph; its function is `main`, its arguments carry their names as locations.
 
     Arguments:
         platform: one of PLATFORMS; matters only to graphs with operations that a vendor's library does.
+        to_run: whether a small program is to be one kernel of a CPU, which compiles fast, and is a function that `main`
+            calls.
     """
     e = Emitter(graph, platform)
-    names = e.body(graph, [f"%arg{i}" for i in range(len(graph.inputs))])
+    arguments = [f"%arg{i}" for i in range(len(graph.inputs))]
+    e.in_kernel = to_run and platform == "cpu" and is_small_program(graph)
+    names: Sequence[str] = e.body(graph, arguments)
+    if e.in_kernel:
+        names = e.kernel("program", names, [y.type for y in graph.outputs], arguments, arguments, graph.inputs)
     parameters = ", ".join(
         f"%arg{i}: {tensor_type(x.type)} loc({string(name)})"
         for i, (x, name) in enumerate(zip(graph.inputs, graph.input_names, strict=True))

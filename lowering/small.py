@@ -1,4 +1,4 @@
-"""Small loops as one kernel of a CPU.
+"""Small loops, and small programs as a whole (`lowering.emit.emit`), as one kernel of a CPU.
 
 XLA compiles loops whose step touches up to 1024 bytes into one kernel by itself
 (xla/service/cpu/small_while_loop_hoisting_pass.cc). A function that is called with the attribute by which it marks
@@ -11,10 +11,7 @@ from typing import Any
 
 from lilith.ir.graph import Node
 from lilith.ops import small
-from lowering.emit import Emitter, Rule, tensor_type
-
-KERNEL = 'mhlo.frontend_attributes = {inlineable = "false", xla_cpu_small_call = "true"}'
-"""The attribute of a call that becomes a kernel."""
+from lowering.emit import KERNEL, Emitter, Rule
 
 
 def without_kernels(text: str) -> str:
@@ -30,27 +27,18 @@ def is_small(e: Emitter, node: Node) -> bool:
 
 
 def as_kernel_if_small(rule: Rule) -> Rule:
-    """The rule of a loop, or a call of a function that it writes.
-
-    The emitter of kernels (jaxlib 0.10 to 0.12) ends the process at an argument that nobody uses. So the function
-    returns its arguments as well, which costs nothing, and a barrier hides from XLA which of them are constants: it
-    would put these in the arguments' place.
-    """
+    """The rule of a loop, or a call of a function that it writes, with a barrier that hides from XLA which of its
+    arguments are constants: it would put these in the arguments' place, and then nobody uses these."""
 
     def maybe_kernel(e: Emitter, node: Node, operands: list[str]) -> Any:
         if not is_small(e, node):
             return rule(e, node, operands)
         types, results = [x.type for x in node.operands], [y.type for y in node.results]
+        hidden = e.several("stablehlo.optimization_barrier", operands, types, types, "") if operands else ()
         outer, e.lines, e.in_kernel = e.lines, [], True
         names = [e.fresh() for _ in types]
-        e.several("func.return", [*rule(e, node, names), *names], [*results, *types], (), "")
-        body, e.lines, e.in_kernel = "\n".join(e.lines), outer, False
-        name = f"loop_{len(e.functions)}"
-        arguments = ", ".join(f"{x}: {tensor_type(t)}" for x, t in zip(names, types, strict=True))
-        returned = ", ".join(map(tensor_type, [*results, *types]))
-        e.functions.append(f"func.func private @{name}({arguments}) -> ({returned}) {{\n{body}\n}} loc(unknown)")
-        hidden = e.several("stablehlo.optimization_barrier", operands, types, types, "") if operands else ()
-        call = f"callee = @{name}, {KERNEL}"
-        return e.several("func.call", hidden, types, [*results, *types], call)[: len(results)]
+        out = e.kernel(f"loop_{len(e.functions)}", rule(e, node, names), results, names, hidden, node.operands)
+        e.lines, e.in_kernel = [*outer, *e.lines], False
+        return out
 
     return maybe_kernel

@@ -166,7 +166,7 @@ class Compiled:
         graph = self.lowered.graph
         module = carrier.Module(
             graph.name,
-            functools.partial(emit, graph),
+            functools.partial(emit, graph, to_run=not self.lowered.donated),
             graph.input_names,
             tuple(y.type for y in graph.outputs),
             show=show,

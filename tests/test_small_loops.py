@@ -1,4 +1,4 @@
-"""Small loops become one kernel on a CPU: every primitive that may be in one, and what no kernel can hold."""
+"""Small loops and programs become one kernel on a CPU: every primitive that may be in one, and what none can hold."""
 
 from __future__ import annotations
 
@@ -186,3 +186,53 @@ def test_what_is_no_kernel():
     """A step of many numbers, and other platforms."""
     assert not has_kernel(constant_start, np.ones(5000))
     assert MARK not in str(lilith.lower(constant_start, np.ones(3), platform="tpu"))
+
+
+# ---- programs -------------------------------------------------------------------------------------------------------
+
+
+def fixed(x, y):
+    """Constants, a result twice, an argument as it is, one that nobody uses."""
+    z = np.sin(x) * 2.0
+    return z, z, P.arange(3) * 2, x, np.float64(1.5)
+
+
+def of_no_elements(x, y):
+    return np.sum(x[:0] * 2.0), np.concatenate([x[:0], y]), np.exp(y[2:2]) + 1.0
+
+
+def chosen(x, y):
+    inner = lilith.cond(np.sum(x) > 0.0, lambda x: np.cos(x), lambda x: x * ramp(3), x)
+    return np.where(y > 0.6, inner, lilith.fori_loop(0, 3, lambda i, c: c * y + i, inner)), (y > 0.6).astype(np.int32)
+
+
+def swapped(x, y):
+    return y, x, x + y, np.stack([y, x])[::-1]
+
+
+def gradient(x, y):
+    return lilith.grad(lambda x: np.sum(np.tanh(x) @ y), x)[1][0], x
+
+
+PROGRAMS = [fixed, of_no_elements, chosen, swapped, gradient]
+
+
+def test_programs(monkeypatch):
+    x, y = np.linspace(0.1, 1.0, 3), np.linspace(0.5, 0.9, 3)
+    for f in PROGRAMS:
+        text = lilith.lower(f, x, y).compile().hlo()
+        assert MARK in text[text.index("ENTRY") :]
+    found = [lilith.jit(f)(x, y) for f in PROGRAMS]
+    monkeypatch.setattr(lilith.config, "interpret", True)
+    for f, results in zip(PROGRAMS, found, strict=True):
+        for a, b in zip(results, f(x, y), strict=True):
+            np.testing.assert_allclose(a, b, rtol=1e-12, err_msg=f.__name__)
+
+
+def test_programs_of_given_up_and_of_many_numbers():
+    """What puts its results in the place of its arguments is no kernel, nor is what several cores do faster."""
+    for lowered in (
+        lilith.lower(lambda x: np.sin(x) * 2.0, lilith.to_device(np.ones(3), "cpu"), donate=0),
+        lilith.lower(lambda x: np.sin(x) * 2.0, np.ones(100_000)),
+    ):
+        assert MARK not in lowered.compile().hlo()

@@ -1,7 +1,8 @@
-"""Which loops are small: those that a CPU runs best as one kernel.
+"""Which loops and programs are small: those that a CPU runs best as one kernel.
 
 XLA:CPU runs a step of a loop as a sequence of kernels, each with a cost of its own, which a step that touches few
-numbers does not repay. How such a loop becomes one kernel is in `lowering.small`.
+numbers does not repay; and each takes milliseconds to compile, so that a small program compiles twice as fast as one
+kernel. How they become one is in `lowering.small`.
 """
 
 from __future__ import annotations
@@ -30,6 +31,7 @@ LARGEST = 2**14
 PER_OPERATION = 2**12
 WORK = 2**18
 _OPERATIONS = 1000
+PROGRAM = 2**12  # numbers that the operations of a program make that is a kernel as a whole
 # Of more than so many numbers XLA has a reduction or a product done by a library, which no kernel can call (it does so
 # from 4096 on); products of a matrix and a vector are its own.
 _REDUCED = 256
@@ -70,6 +72,16 @@ def fits(graphs: Sequence[Graph]) -> bool:
     return (
         found is not None and found.largest <= LARGEST and found.numbers <= min(WORK, PER_OPERATION * found.operations)
     )
+
+
+def is_small_program(graph: Graph) -> bool:
+    """Whether a whole program is best as one kernel: its loops are, and its other operations are few and small."""
+    found = cost([graph])
+    if found is None or len(graph.nodes) < 2:
+        return False
+    loops = [node for node in expand(graph).nodes if node.primitive.name in ("scan", "while_loop")]
+    inside = sum(part.numbers for part in [cost(node.graphs()) for node in loops] if part is not None)
+    return found.numbers - inside <= PROGRAM and all(fits(node.graphs()) for node in loops)
 
 
 def terms(product: Node) -> int:
