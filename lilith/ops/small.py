@@ -36,6 +36,7 @@ PROGRAM = 2**12  # numbers that the operations of a program make that is a kerne
 # from 4096 on); products of a matrix and a vector are its own.
 _REDUCED = 256
 _MATRIX = 4096
+_TERMS = 1024  # of products of matrices, which are written out as sums
 
 
 class Cost(NamedTuple):
@@ -84,6 +85,12 @@ def is_small_program(graph: Graph) -> bool:
     return found.numbers - inside <= PROGRAM and all(fits(node.graphs()) for node in loops)
 
 
+def is_with_vector(product: Node) -> bool:
+    """Whether a dot_general has a vector among its operands."""
+    x, y = product.operands
+    return x.ndim + y.ndim <= 3 and len(product.params["contract"][0]) <= 1
+
+
 def terms(product: Node) -> int:
     """How many products of numbers a dot_general adds up, for all elements together."""
     x = product.operands[0].type
@@ -96,7 +103,6 @@ def _is_own(node: Node) -> bool:
     if name == "pad":
         return not any(params["interior"])
     if name == "dot_general":
-        x, y = [operand.type for operand in node.operands]
-        with_vector = x.ndim + y.ndim <= 3 and len(params["contract"][0]) <= 1
-        return with_vector and max(x.size, y.size, node.results[0].type.size) <= _MATRIX
+        sizes = [x.type.size for x in (*node.operands, *node.results)]
+        return max(sizes) <= _MATRIX if is_with_vector(node) else terms(node) <= _TERMS
     return not name.startswith(_REDUCING) or math.prod(node.operands[-1].type.shape) <= _REDUCED
