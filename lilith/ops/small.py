@@ -17,7 +17,8 @@ from lilith.ops.checkpoints import expand
 KERNEL_PRIMITIVES = frozenset(
     """abs acos acosh add and asin asinh atan atan2 atanh bitcast broadcast_in_dim case cbrt ceil complex concatenate
     constant convert cos cosh div dot_general dynamic_slice dynamic_update_slice eq erf erfc exp expm1 exponent_shift
-    extremum_cotangent fill floor ge gt imag integer_pow iota is_finite le log log1p logistic lt max min mul named
+    extremum_cotangent fill floor gather ge gt imag integer_pow iota is_finite le log log1p logistic lt max min mul
+    named
     ne neg not or pad popcount pow real reduce_and reduce_max reduce_min reduce_or reduce_prod reduce_sum rem reshape
     rev rint rsqrt scale_cotangent scan select shift_left shift_right sign sin sinh slice sqrt stop_gradient sub tan
     tanh threefry transpose while_loop xor""".split()
@@ -31,7 +32,7 @@ LARGEST = 2**14
 PER_OPERATION = 2**12
 WORK = 2**18
 _OPERATIONS = 1000
-PROGRAM = 2**12  # numbers that the operations of a program make that is a kernel as a whole
+PROGRAM = 2**13  # numbers that the operations of a program make that is a kernel as a whole
 # Of more than so many numbers XLA has a reduction or a product done by a library, which no kernel can call (it does so
 # from 4096 on); products of a matrix and a vector are its own.
 _REDUCED = 256
@@ -99,9 +100,7 @@ def terms(product: Node) -> int:
 
 def _is_own(node: Node) -> bool:
     """Whether XLA writes an operation itself, rather than to call a library or to make a scatter of it."""
-    name, params = node.primitive.name, node.params
-    if name == "pad":
-        return not any(params["interior"])
+    name = node.primitive.name
     if name == "dot_general":
         sizes = [x.type.size for x in (*node.operands, *node.results)]
         return max(sizes) <= _MATRIX if is_with_vector(node) else terms(node) <= _TERMS

@@ -208,6 +208,7 @@ def _pad(e: Emitter, node: Node, operands: list[str]) -> str:
     others = [axis for axis in range(len(low)) if axis not in spread]
     if (
         e.platform != "cpu"
+        or e.in_kernel
         or len(spread) != 1
         or node.operands[0].type.size == 0
         or any(low[axis] or high[axis] or interior[axis] for axis in others)
