@@ -165,7 +165,7 @@ def test_a_product_without_the_carry_is_one_product():
     def f(W, h, xs):
         return np.sum(lilith.scan(lambda h, x: (np.tanh(h + x @ W), h @ W), h, xs)[1])
 
-    graph = lilith.trace_grad(f, np.ones((4, 4)), np.ones((2, 4)), np.ones((6, 2, 4)))
+    graph = lilith.trace_grad(f, np.ones((16, 16)), np.ones((8, 16)), np.ones((6, 8, 16)))
     loops = [node for node in graph.nodes if node.primitive.name == "scan"]
     assert len(loops) == 2
     for loop in loops:
@@ -176,9 +176,9 @@ def test_the_gradient_of_a_matrix_is_contracted_once():
     def f(W, h):
         return np.sum(lilith.scan(lambda h, _: (np.tanh(h @ W), None), h, length=6)[0])
 
-    graph = lilith.trace_grad(f, np.ones((4, 4)), np.ones((2, 4)))
+    graph = lilith.trace_grad(f, np.ones((16, 16)), np.ones((8, 16)))
     (outside,) = [node for node in graph.nodes if node.primitive.name == "dot_general"]
-    assert outside.params["batch"] == ((), ()) and outside.results[0].shape == (4, 4)
+    assert outside.params["batch"] == ((), ()) and outside.results[0].shape == (16, 16)
     assert len(outside.params["contract"][0]) == 2
 
 
