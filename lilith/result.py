@@ -23,7 +23,7 @@ class Labels:
         zeros: field paths of the leaves that the result does not depend on.
     """
 
-    __slots__ = ("asked", "count", "function", "names", "places", "positions", "zeros")
+    __slots__ = ("asked", "count", "function", "leading", "names", "places", "positions", "zeros")
 
     def __init__(
         self,
@@ -39,6 +39,7 @@ class Labels:
         self.asked = asked
         self.zeros = zeros
         self.count = sum(asked)
+        self.leading = all(asked[: self.count])  # those asked for are the first
         # where an entry is by its position or its name, for those that were asked for
         self.places: dict[int | str, int] = {
             key: i
@@ -87,7 +88,10 @@ class GradResult:
         return self._labels.count
 
     def __iter__(self) -> Iterator[Any]:
-        return iter([entry for entry, asked in zip(self._entries, self._labels.asked, strict=True) if asked])
+        labels = self._labels
+        if labels.leading:
+            return iter(self._entries[: labels.count])
+        return iter([entry for entry, asked in zip(self._entries, labels.asked, strict=True) if asked])
 
     def __getitem__(self, key: int | str) -> Any:
         """The gradient for an argument position, a parameter name or a field path such as `model.layers[0].W`, or
