@@ -16,12 +16,11 @@ from lilith.ops.checkpoints import expand
 
 KERNEL_PRIMITIVES = frozenset(
     """abs acos acosh add and asin asinh atan atan2 atanh bitcast broadcast_in_dim case cbrt ceil complex concatenate
-    constant convert cos cosh div dot_general dynamic_slice dynamic_update_slice eq erf erfc exp expm1 exponent_shift
-    extremum_cotangent fill floor gather ge gt imag integer_pow iota is_finite le log log1p logistic lt max min mul
-    named
-    ne neg not or pad popcount pow real reduce_and reduce_max reduce_min reduce_or reduce_prod reduce_sum rem reshape
-    rev rint rsqrt scale_cotangent scan select shift_left shift_right sign sin sinh slice sqrt stop_gradient sub tan
-    tanh threefry transpose while_loop xor""".split()
+    constant convert cos cosh div dot_general dynamic_slice dynamic_update_slice eq erf erfc exp expm1
+    exponent_shift extremum_cotangent fill floor gather ge gt imag integer_pow iota is_finite le log log1p
+    logistic lt max min mul named ne neg not or pad popcount pow real reduce_and reduce_max reduce_min reduce_or
+    reduce_prod reduce_sum rem reshape rev rint rsqrt scale_cotangent scan select shift_left shift_right sign sin
+    sinh slice sqrt stop_gradient sub tan tanh threefry transpose while_loop xor""".split()
 )
 """What the emitter of kernels knows; a test has each of them in one."""
 _REDUCING = ("reduce_", "exponent_shift", "extremum_cotangent")
