@@ -23,7 +23,7 @@ def is_small(e: Emitter, node: Node) -> bool:
     """Whether a loop is to be a kernel."""
     if e.platform != "cpu" or e.in_kernel:
         return False
-    return small.fits(node.graphs())
+    return small.is_small_loop(node)
 
 
 def as_kernel_if_small(rule: Rule) -> Rule:

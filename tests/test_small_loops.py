@@ -156,6 +156,7 @@ CASES = [
 def test_constants(n, monkeypatch):
     """Below and beyond the size from which XLA keeps constants outside of a kernel."""
     monkeypatch.setattr(small, "PER_OPERATION", 10_000)
+    monkeypatch.setattr(small, "PER_OPERATION_OF_WHILE", 10_000)
     monkeypatch.setattr(small, "WORK", 10_000_000)
     x = np.linspace(0.5, 1.0, n)
     for f in CASES:

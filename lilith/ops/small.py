@@ -26,9 +26,11 @@ KERNEL_PRIMITIVES = frozenset(
 _REDUCING = ("reduce_", "exponent_shift", "extremum_cotangent")
 
 # The limits, drawn where a kernel was as fast as the kernels that XLA makes by itself, which may use several cores: the
-# numbers an operation makes, at most and on average, and those that a step makes.
+# numbers an operation makes, at most and on average, and those that a step makes. A loop of unknown length hands its
+# carries over to a kernel and takes them back, however few steps it makes.
 LARGEST = 2**14
 PER_OPERATION = 2**12
+PER_OPERATION_OF_WHILE = 2**8
 WORK = 2**18
 _OPERATIONS = 1000
 PROGRAM = 2**13  # numbers that the operations of a program make that is a kernel as a whole
@@ -67,12 +69,17 @@ def cost(graphs: Sequence[Graph]) -> Cost | None:
     return Cost(operations, numbers, largest)
 
 
-def fits(graphs: Sequence[Graph]) -> bool:
+def fits(graphs: Sequence[Graph], per_operation: int | None = None) -> bool:
     """Whether a loop of these graphs is small: then it is best as one kernel."""
     found = cost(graphs)
-    return (
-        found is not None and found.largest <= LARGEST and found.numbers <= min(WORK, PER_OPERATION * found.operations)
-    )
+    if found is None or found.largest > LARGEST:
+        return False
+    return found.numbers <= min(WORK, (per_operation or PER_OPERATION) * found.operations)
+
+
+def is_small_loop(node: Node) -> bool:
+    """Whether a scan or a while_loop is small."""
+    return fits(node.graphs(), PER_OPERATION if node.primitive.name == "scan" else PER_OPERATION_OF_WHILE)
 
 
 def is_small_program(graph: Graph) -> bool:
@@ -82,7 +89,7 @@ def is_small_program(graph: Graph) -> bool:
         return False
     loops = [node for node in expand(graph).nodes if node.primitive.name in ("scan", "while_loop")]
     inside = sum(part.numbers for part in [cost(node.graphs()) for node in loops] if part is not None)
-    return found.numbers - inside <= PROGRAM and all(fits(node.graphs()) for node in loops)
+    return found.numbers - inside <= PROGRAM and all(is_small_loop(node) for node in loops)
 
 
 def is_with_vector(product: Node) -> bool:
