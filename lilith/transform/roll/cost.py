@@ -8,7 +8,7 @@ from __future__ import annotations
 
 import numpy as np
 
-from lilith.ir.graph import Node
+from lilith.ir.graph import Graph, Node
 from lilith.ir.primitive import Primitive
 from lilith.transform.cut import EXPENSIVE, PRODUCTS
 from lilith.transform.roll.operands import Window
@@ -18,6 +18,9 @@ FUSED, SMALL = 0.8, 64
 """An elementwise operation on arrays of more than SMALL elements: a loop takes longer to run than one fused kernel."""
 
 LOOP, BATCH, STACKED, TOGETHER = 150.0, 30.0, 9.0, 0.5
+
+CLEARLY = 0.75
+"""What is left of a graph whose arrays are handed on whole must be less than this part of what is left otherwise."""
 
 ROW_BYTES, STACK_BYTES = 2**16, 2**21
 """How large arrays may be that are handed over as one, and all of them."""
@@ -53,6 +56,14 @@ def _weight(primitive: Primitive) -> float:
 def weights(nodes: list[Node]) -> np.ndarray:
     """The sums of the weights of the first 0, 1, 2, ... operations."""
     return np.cumsum([0.0, *map(weight, nodes)])
+
+
+def left(graph: Graph) -> float:
+    """The weight of all operations, with a loop for every one and what its body has."""
+    total = 0.0
+    for node in graph.nodes:
+        total += weight(node) if not node.primitive.graphs else LOOP + sum(map(left, node.graphs()))
+    return total
 
 
 def pays(saved: float, window: Window, stacked: int, together: int, loop: bool, inner: bool) -> bool:
