@@ -83,6 +83,66 @@ def test_second_derivatives_leave_the_choice_as_it_is():
     np.testing.assert_allclose(g[0], np.where(top, 12 * LARGE**2, 0.0), rtol=1e-12)
 
 
+@pytest.mark.parametrize("dtype", [np.float32, np.float64])
+@pytest.mark.parametrize(
+    "shape, axes",
+    [
+        ((70, 90), (1,)),
+        ((70, 90), (0,)),
+        ((70, 90), (0, 1)),
+        ((30, 2, 30, 3), (1, 3)),
+        ((4, 600), (0,)),
+        ((1, 9, 1), (2, 0)),
+    ],
+)
+@pytest.mark.filterwarnings("ignore::RuntimeWarning")
+def test_value_and_gradient_where_elements_are_not_finite(shape, axes, dtype):
+    """NaN is found while ties are counted; infinities of both signs are none."""
+    fine = np.round(2 * RNG.standard_normal(shape)).astype(dtype)
+    weights = RNG.standard_normal(np.max(fine, axis=axes).shape).astype(dtype)
+    runs = [lilith.value_and_grad(lambda x, w, f=f: np.sum(f(x, axis=axes) * w)) for f in (np.max, np.min)]
+    alone = lilith.jit(lambda x: (np.max(x, axis=axes), np.min(x, axis=axes)))
+    for special in ((), (np.nan,), (-np.nan, np.inf), (np.inf, -np.inf, np.inf), (-np.inf,)):
+        x = fine.copy()
+        for i, number in enumerate(special):
+            x.flat[[x.size // 3 + i, i]] = number
+        for run, f, found in zip(runs, (np.max, np.min), alone(x), strict=True):
+            best = f(x, axis=axes, keepdims=True)
+            np.testing.assert_array_equal(found, best.reshape(weights.shape))
+            chosen = (x == best) | np.isnan(best)
+            share = np.expand_dims(weights, axes) / np.sum(chosen, axis=axes, keepdims=True)
+            value, g = run(x, weights)
+            np.testing.assert_allclose(value, np.sum(best.reshape(weights.shape) * weights), rtol=1e-4)
+            np.testing.assert_allclose(g[0], np.where(chosen, share, 0), rtol=1e-6)
+
+
+def test_second_order_and_branches_count_ties_too():
+    x = np.round(2 * LARGE)
+
+    def f(v):
+        return lilith.cond(v[0, 0] > 9, lambda v: np.sum(v), lambda v: np.sum(np.max(v * v, axis=1) ** 2), v)
+
+    _, g = lilith.grad(lambda v: np.sum(lilith.grad(f, v)[1][0] * LARGE), x)
+    top = x * x == np.max(x * x, axis=1, keepdims=True)
+    share = top / np.sum(top, axis=1, keepdims=True)
+    best = np.max(x * x, axis=1, keepdims=True)
+    along = np.sum(2 * x * LARGE * share, axis=1, keepdims=True)
+    np.testing.assert_allclose(g[0], share * (4 * LARGE * best + 4 * x * along), rtol=1e-12)
+
+
+@pytest.mark.parametrize("axis", [0, 1])
+def test_sums_of_few_elements_are_added_one_by_one(axis):
+    for n in (1, 2, 5, 8):
+        x = RNG.standard_normal((600, n) if axis else (n, 600))
+        value, g = lilith.grad(lambda x: np.sum(np.sum(x * x, axis=axis) ** 2), x)
+        squares = np.sum(x * x, axis=axis, keepdims=True)
+        np.testing.assert_allclose(value, np.sum(squares**2), rtol=1e-13)
+        np.testing.assert_allclose(g[0], 4 * x * squares, rtol=1e-13)
+    text = lilith.lower(lambda x: np.sum(x, axis=axis), x).stablehlo()
+    assert "stablehlo.reduce" not in text
+    assert "stablehlo.reduce" in lilith.lower(lambda x: np.sum(x, axis=axis), x, platform="cuda").stablehlo()
+
+
 # ---- NaN in what is computed from smaller arrays: the branch computes it again --------------------------------------
 
 

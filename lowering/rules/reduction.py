@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import itertools
 import math
 from typing import Any
 
@@ -36,12 +37,20 @@ def _all_bits(dtype: np.dtype) -> Any:
     return True if letter == "b" else -1 if letter == "i" else int(np.iinfo(dtype).max)
 
 
+_FEW = 8
+"""So many elements or fewer are combined one by one."""
+_TINY = 1024
+"""Sums over an array of no more elements are left to XLA: there is less to compile."""
+
+
 def reduce(e: Emitter, name: str, initial: Any, x: str, type: TensorType, axes: tuple[int, ...]) -> str:
     """x combined along axes with the operation `name`, starting from `initial`."""
     if not axes:
         return x
+    if type.size > _TINY and _are_few(e, type, axes):
+        return _combined(e, name, _parts(e, x, type, axes), _without(type, axes))
     scalar = TensorType((), type.dtype)
-    result = TensorType(tuple([n for axis, n in enumerate(type.shape) if axis not in axes]), type.dtype)
+    result = _without(type, axes)
     return e.op(
         "stablehlo.reduce",
         (x, e.constant(initial, scalar)),
@@ -50,6 +59,46 @@ def reduce(e: Emitter, name: str, initial: Any, x: str, type: TensorType, axes: 
         f"dimensions = {i64_array(axes)}",
         e.reducer(name, type.dtype),
     )
+
+
+def _without(type: TensorType, axes: tuple[int, ...]) -> TensorType:
+    return TensorType(tuple([n for axis, n in enumerate(type.shape) if axis not in axes]), type.dtype)
+
+
+def _size(type: TensorType, axes: tuple[int, ...]) -> int:
+    """How many elements of such an array there are along axes."""
+    return math.prod([type.shape[axis] for axis in axes])
+
+
+def _are_few(e: Emitter, type: TensorType, axes: tuple[int, ...]) -> bool:
+    """Whether a CPU combines elements along axes faster one by one: XLA:CPU makes one pass of that, in the order in
+    which they lie in memory, together with what they are computed from and what is computed from the result."""
+    return e.platform == "cpu" and 1 <= _size(type, axes) <= _FEW
+
+
+def _parts(e: Emitter, x: str, type: TensorType, axes: tuple[int, ...]) -> list[str]:
+    """The elements of x along axes, each for all others."""
+    found, result = [], _without(type, axes)
+    part = type.with_shape(tuple([1 if axis in axes else n for axis, n in enumerate(type.shape)]))
+    for place in itertools.product(*[range(type.shape[axis]) for axis in axes]):
+        start = [0] * type.ndim
+        for axis, i in zip(axes, place, strict=True):
+            start[axis] = i
+        limit = [i + n for i, n in zip(start, part.shape, strict=True)]
+        ends = f"start_indices = {i64_array(start)}, limit_indices = {i64_array(limit)}"
+        one = x
+        if part != type:
+            one = e.op("stablehlo.slice", (x,), (type,), part, f"{ends}, strides = {i64_array([1] * type.ndim)}")
+        found.append(e.op("stablehlo.reshape", (one,), (part,), result))
+    return found
+
+
+def _combined(e: Emitter, name: str, parts: list[str], type: TensorType) -> str:
+    """Arrays combined in pairs, these in pairs, and so on."""
+    while len(parts) > 1:
+        pairs = [parts[i : i + 2] for i in range(0, len(parts), 2)]
+        parts = [e.op(name, pair, (type, type), type) if len(pair) == 2 else pair[0] for pair in pairs]
+    return parts[0]
 
 
 def _reduction(name: str, initial: Any) -> Rule:
@@ -128,6 +177,8 @@ def _extremum(name: str, initial: Any) -> Rule:
         type, result = node.operands[0].type, node.results[0].type
         if e.platform != "cpu" or type.dtype.itemsize < 4 or kind(type.dtype) != "f" or not axes:
             return plain(e, node, operands)
+        if _are_few(e, type, axes):
+            return _combined(e, name, _parts(e, x, type, axes), result)
         if e.in_kernel:
             return _with_nan(e, plain(e, node, operands), x, type, axes)
         if _is_shared(e, node):
@@ -141,10 +192,6 @@ def _extremum(name: str, initial: Any) -> Rule:
         return e.several("stablehlo.if", (made.doubtful(e),), (TensorType((), _BOOL),), (result,), "", branches)[0]
 
     return rule
-
-
-def _without(type: TensorType, axes: tuple[int, ...]) -> TensorType:
-    return TensorType(tuple([n for axis, n in enumerate(type.shape) if axis not in axes]), type.dtype)
 
 
 def _select(e: Emitter, p: str, x: str, y: str, type: TensorType) -> str:
@@ -201,7 +248,7 @@ RULES.update(
 
 # ---- cotangents of extrema ------------------------------------------------------------------------------------------
 
-_FEW = 64
+_SHARED = 64
 """Fewer results than these do not keep several cores busy. XLA:CPU's fast kernels share one sum of floats."""
 _EXACT = {4: 2**24, 8: 2**53}
 """Up to what number floats of so many bytes count."""
@@ -234,7 +281,7 @@ def _is_shared(e: Emitter, node: Node) -> bool:
 
 def _counting(whole: TensorType, axes: tuple[int, ...]) -> np.dtype:
     """The dtype to count elements along axes with."""
-    n, few = math.prod([whole.shape[axis] for axis in axes]), _without(whole, axes).size < _FEW
+    n, few = _size(whole, axes), _without(whole, axes).size < _SHARED
     if few and whole.size > _SMALL:
         return whole.dtype if n <= _EXACT[whole.dtype.itemsize] else np.dtype(np.float64)
     return np.dtype(np.int32 if n * (n + 1) < 2**31 else np.int64)
@@ -248,7 +295,7 @@ def _counted(e: Emitter, node: Node, y: str, x: str) -> str:
     whole, axes = node.operands[0].type, node.params["axes"]
     result, dtype = _without(whole, axes), _counting(whole, axes)
     marks, counts = whole.with_dtype(dtype), result.with_dtype(dtype)
-    n = math.prod([whole.shape[axis] for axis in axes])
+    n = _size(whole, axes)
     beaten = _beaten(e, x, y, whole, axes, node.primitive.name == "reduce_max")
     equal = compare(e, "EQ", x, _repeated(e, y, result, whole, axes), whole)
     neither = _converted(e, x, whole, dtype) if kind(dtype) == "f" else e.constant(n + 1, marks)
@@ -265,19 +312,36 @@ def _counted(e: Emitter, node: Node, y: str, x: str) -> str:
     return y
 
 
+def _ties(
+    e: Emitter, x: str, y: str, whole: TensorType, axes: tuple[int, ...], largest: bool
+) -> tuple[str, TensorType]:
+    """How many elements are not beaten."""
+    result = _without(whole, axes)
+    counts = result.with_dtype(np.dtype(np.int32 if whole.size < 2**31 else np.int64))
+    if _are_few(e, whole, axes):
+        beaten = [compare(e, "LT" if largest else "GT", part, y, result) for part in _parts(e, x, whole, axes)]
+        return _combined(e, "stablehlo.add", [_chosen(e, flag, counts) for flag in beaten], counts), counts
+    chosen = _chosen(e, _beaten(e, x, y, whole, axes, largest), whole.with_dtype(counts.dtype))
+    return reduce(e, "stablehlo.add", 0, chosen, whole.with_dtype(counts.dtype), axes), counts
+
+
+def _chosen(e: Emitter, beaten: str, type: TensorType) -> str:
+    """1 where an element is not beaten, else 0."""
+    flags = type.with_dtype(_BOOL)
+    return _converted(e, e.op("stablehlo.not", (beaten,), (flags,), flags), flags, type.dtype)
+
+
 def _extremum_cotangent(e: Emitter, node: Node, operands: list[str]) -> str:
     """g / m at the m elements that are not beaten, 0 elsewhere."""
     (g, y, x), axes, whole = operands, node.params["axes"], node.results[0].type
     if not axes:
         return g
-    type, flags = node.operands[0].type.strong, whole.with_dtype(_BOOL)
+    type = node.operands[0].type.strong
     beaten = _beaten(e, x, y, whole, axes, node.params["largest"])
     if (y, x, axes) in e.counts:
         count, counts = e.counts[y, x, axes]
     else:
-        counts = type.with_dtype(np.dtype(np.int32 if whole.size < 2**31 else np.int64))
-        chosen = _converted(e, e.op("stablehlo.not", (beaten,), (flags,), flags), flags, counts.dtype)
-        count = reduce(e, "stablehlo.add", 0, chosen, whole.with_dtype(counts.dtype), axes)
+        count, counts = _ties(e, x, y, whole, axes, node.params["largest"])
     # a narrower dtype would not count to the number of elements
     wide = type.with_dtype(np.dtype(np.float32) if type.dtype.itemsize < 4 else type.dtype)
     count = _converted(e, count, counts, wide.dtype)
