@@ -301,7 +301,7 @@ def emit(graph: Graph, platform: str = "cpu") -> str:
         platform: one of PLATFORMS; matters only to graphs with operations that a vendor's library does.
     """
     e = Emitter(graph, platform)
-    names = e.body(graph, [f"%arg{i}" for i in range(len(graph.inputs))])
+    names = small.written(e, graph, [f"%arg{i}" for i in range(len(graph.inputs))])
     parameters = ", ".join(
         f"%arg{i}: {tensor_type(x.type)} loc({string(name)})"
         for i, (x, name) in enumerate(zip(graph.inputs, graph.input_names, strict=True))
@@ -314,3 +314,4 @@ def emit(graph: Graph, platform: str = "cpu") -> str:
 
 
 import lowering.rules  # noqa: E402, F401  (fills RULES)
+from lowering import small  # noqa: E402  (writes with an Emitter)

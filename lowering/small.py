@@ -7,9 +7,11 @@ these becomes one as well; the limit is drawn where it pays (`lilith.ops.small`)
 
 from __future__ import annotations
 
+from collections.abc import Callable, Sequence
 from typing import Any
 
-from lilith.ir.graph import Node
+from lilith.ir.graph import Graph, Node
+from lilith.ir.type import TensorType
 from lilith.ops import small
 from lowering.emit import Emitter, Rule, tensor_type
 
@@ -30,27 +32,47 @@ def is_small(e: Emitter, node: Node) -> bool:
 
 
 def as_kernel_if_small(rule: Rule) -> Rule:
-    """The rule of a loop, or a call of a function that it writes.
-
-    The emitter of kernels (jaxlib 0.10 to 0.12) ends the process at an argument that nobody uses. So the function
-    returns its arguments as well, which costs nothing, and a barrier hides from XLA which of them are constants: it
-    would put these in the arguments' place.
-    """
+    """The rule of a loop, or a call of a function that it writes."""
 
     def maybe_kernel(e: Emitter, node: Node, operands: list[str]) -> Any:
         if not is_small(e, node):
             return rule(e, node, operands)
         types, results = [x.type for x in node.operands], [y.type for y in node.results]
-        outer, e.lines, e.in_kernel = e.lines, [], True
-        names = [e.fresh() for _ in types]
-        e.several("func.return", [*rule(e, node, names), *names], [*results, *types], (), "")
-        body, e.lines, e.in_kernel = "\n".join(e.lines), outer, False
-        name = f"loop_{len(e.functions)}"
-        arguments = ", ".join(f"{x}: {tensor_type(t)}" for x, t in zip(names, types, strict=True))
-        returned = ", ".join(map(tensor_type, [*results, *types]))
-        e.functions.append(f"func.func private @{name}({arguments}) -> ({returned}) {{\n{body}\n}} loc(unknown)")
-        hidden = e.several("stablehlo.optimization_barrier", operands, types, types, "") if operands else ()
-        call = f"callee = @{name}, {KERNEL}"
-        return e.several("func.call", hidden, types, [*results, *types], call)[: len(results)]
+        return _kernel(e, lambda names: rule(e, node, names), operands, types, results)
 
     return maybe_kernel
+
+
+def _kernel(
+    e: Emitter,
+    write: Callable[[list[str]], Sequence[str]],
+    operands: Sequence[str],
+    types: Sequence[TensorType],
+    results: Sequence[TensorType],
+) -> tuple[str, ...]:
+    """A call of a function that is one kernel; `write(names)` writes its operations and gives its results.
+
+    The emitter of kernels (jaxlib 0.10 to 0.12) ends the process at an argument that nobody uses. So the function
+    returns its arguments as well, which costs nothing, and a barrier hides from XLA which of them are constants: it
+    would put these in the arguments' place.
+    """
+    outer, e.lines, e.in_kernel = e.lines, [], True
+    names = [e.fresh() for _ in types]
+    e.several("func.return", [*write(names), *names], [*results, *types], (), "")
+    body, e.lines, e.in_kernel = "\n".join(e.lines), outer, False
+    name = f"loop_{len(e.functions)}"
+    arguments = ", ".join(f"{x}: {tensor_type(t)}" for x, t in zip(names, types, strict=True))
+    returned = ", ".join(map(tensor_type, [*results, *types]))
+    e.functions.append(f"func.func private @{name}({arguments}) -> ({returned}) {{\n{body}\n}} loc(unknown)")
+    hidden = e.several("stablehlo.optimization_barrier", operands, types, types, "") if operands else ()
+    call = f"callee = @{name}, {KERNEL}"
+    return e.several("func.call", hidden, types, [*results, *types], call)[: len(results)]
+
+
+def written(e: Emitter, graph: Graph, operands: list[str]) -> Sequence[str]:
+    """The results of a whole program: of one kernel where it consists of very many operations on single numbers, of
+    which XLA would compile each few to a kernel of their own, two or three times as long."""
+    if e.platform != "cpu" or not small.is_scalar_code(graph):
+        return e.body(graph, operands)
+    types, results = [x.type for x in graph.inputs], [y.type for y in graph.outputs]
+    return _kernel(e, lambda names: e.body(graph, names), operands, types, results)
