@@ -16,7 +16,7 @@ import numpy as np
 from lilith.ir.graph import Graph, Node, Source, Value
 from lilith.ir.type import TensorType, dtype_name, kind
 from lilith.ops.checkpoints import expand
-from lilith.ops.small import is_small_program
+from lilith.ops.small import is_scalar_code, is_small_program
 
 Rule = Callable[["Emitter", Node, list[str]], Any]
 
@@ -337,7 +337,7 @@ def emit(graph: Graph, platform: str = "cpu", to_run: bool = False) -> str:
     """
     e = Emitter(graph, platform)
     arguments = [f"%arg{i}" for i in range(len(graph.inputs))]
-    e.in_kernel = to_run and platform == "cpu" and is_small_program(graph)
+    e.in_kernel = to_run and platform == "cpu" and (is_small_program(graph) or is_scalar_code(graph))
     names: Sequence[str] = e.body(graph, arguments)
     if e.in_kernel:
         names = e.kernel("program", names, [y.type for y in graph.outputs], arguments, arguments, graph.inputs)

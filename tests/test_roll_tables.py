@@ -195,3 +195,42 @@ def test_what_is_left_without_repetition_is_kept() -> None:
     x = np.linspace(0.5, 1.0, 12)
     assert len(lilith.trace(ways, x).nodes) < 200
     lilith.testing.check_grads(ways, (x,))
+
+
+def test_what_writes_nothing_new_is_not_written() -> None:
+    def lowest(x):
+        x = x.copy()
+        for _ in range(3):
+            for i in range(6):
+                x[i] = min(x[i], x[i - 1] + 1.0)
+        return (x * np.arange(6.0)).sum()
+
+    x = np.array([0.0, 9.0, 1.2, 7.0, 3.7, 2.5])
+    graph = lilith.trace(lowest, x)
+    assert sum(node.primitive.name == "dynamic_update_slice" for node in graph.nodes) <= 3
+    agree(lowest, x, second=False)
+    lilith.testing.check_grads(lowest, (x,))
+
+
+def test_many_decisions() -> None:
+    """More than fit into one number, of truth values and of integers, in whatever order; each is seen to change."""
+
+    def counted(x, whole):
+        total = 0.0
+        for i in range(70):
+            if x[i] > 0:
+                total = total + x[i] * i
+            if whole and i % 20 == 3:
+                total = total + int(n[i] * 3) * x[i] ** 2
+        return total
+
+    n = np.arange(70)
+    x = np.where(n % 3 == 0, 1.5, -0.5)
+    for whole in (False, True):
+        for k in (0, 1, 30, 31, 32, 61, 62, 69):
+            y = x.copy()
+            y[k] = -2.0 * y[k]
+            value, g = lilith.grad(counted, y, whole)
+            np.testing.assert_allclose(value, counted(y, whole))
+            extra = np.where(n % 20 == 3, 6.0 * n * y, 0.0) if whole else 0.0
+            np.testing.assert_allclose(g[0], np.where(y > 0, n, 0) + extra)

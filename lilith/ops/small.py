@@ -98,6 +98,31 @@ def is_with_vector(product: Node) -> bool:
     return x.ndim + y.ndim <= 3 and len(product.params["contract"][0]) <= 1
 
 
+_MOVES = frozenset("bitcast broadcast_in_dim concatenate constant fill iota pad reshape rev slice transpose".split())
+_CONSTANTS = frozenset({"constant", "fill", "iota"})
+_SCALAR_CODE = range(100, 4000)
+_LARGEST_AROUND, _LARGEST_INPUT = 64, 1024
+
+
+def is_scalar_code(graph: Graph) -> bool:
+    """Whether a program consists of many operations, nearly all of them on single numbers: then it is best as one
+    kernel, which XLA compiles two to three times as fast."""
+    made = graph.producers()
+    computing = [node for node in graph.nodes if node.primitive.name not in _MOVES]
+    if len(computing) not in _SCALAR_CODE:
+        return False
+    if any(node.primitive.graphs or node.effect or node.primitive.name not in KERNEL_PRIMITIVES for node in computing):
+        return False
+    if not all(_is_own(node) and node.results[0].type.size <= _LARGEST_AROUND for node in graph.nodes):
+        return False
+    outputs = graph.outputs
+    computed = all(y in made and made[y].primitive.name not in _CONSTANTS for y in outputs)
+    if not computed or len(set(outputs)) < len(outputs):
+        return False
+    single = sum([node.results[0].type.size == 1 for node in computing])
+    return 4 * single >= 3 * len(computing) and all(x.type.size <= _LARGEST_INPUT for x in graph.inputs)
+
+
 def terms(product: Node) -> int:
     """How many products of numbers a dot_general adds up, for all elements together."""
     x = product.operands[0].type

@@ -10,7 +10,8 @@ from collections.abc import Sequence
 
 from lilith.ir.graph import Builder, Graph, Value
 from lilith.ir.type import TensorType, dtype_name
-from lilith.ops.shape import concatenate, reshape
+from lilith.ops.elementwise import convert, logical_and, shift_right
+from lilith.ops.shape import broadcast_in_dim, concatenate, fill, iota, reshape
 from lilith.ops.slicing import slice
 from lilith.transform.prune import remove_dead
 from lilith.transform.roll.cost import ROW_BYTES, STACK_BYTES
@@ -141,11 +142,44 @@ def _output_stacks(graph: Graph, candidates: Sequence[int]) -> dict[Value, dict[
 
 
 def join_last(graph: Graph, count: int) -> Graph:
-    """The graph with its last `count` outputs, scalars of one dtype, as one vector."""
+    """The graph with its last `count` outputs, scalars of one dtype, as one vector.
+
+    Many that are truth values go into the bits of few numbers and out again: all that leads to one number is one
+    kernel, where putting scalars together takes a kernel for each.
+    """
     first = len(graph.outputs) - count
+    made = graph.producers()
     with Builder() as builder:
         builder.nodes.extend(graph.nodes)
-        parts = [reshape(y, shape=(1,)) for y in graph.outputs[first:]]
-        vector = parts[0] if count == 1 else concatenate(*parts, axis=0)
+        parts: list[Value] = []
+        truths: list[Value] = []
+        for y in (*graph.outputs[first:], None):
+            node = made.get(y) if y is not None else None
+            is_truth = node is not None and node.primitive is convert and node.operands[0].dtype == bool
+            if truths and (not is_truth or len(truths) == WORD):
+                parts += _through_bits(truths)
+                truths = []
+            if y is not None and is_truth:
+                truths.append(y)
+            elif y is not None:
+                parts.append(reshape(y, shape=(1,)))
+        vector = parts[0] if len(parts) == 1 else concatenate(*parts, axis=0)
     outputs = (*graph.outputs[:first], vector)
     return Graph(graph.name, graph.inputs, graph.input_names, tuple(builder.nodes), outputs)
+
+
+WORD, FEW_TRUTHS = 31, 4
+"""So many truth values go into one number; fewer are put together as they are."""
+
+
+def _through_bits(truths: Sequence[Value]) -> list[Value]:
+    """Vectors of these scalars, each 0 or 1."""
+    if len(truths) < FEW_TRUTHS:
+        return [reshape(y, shape=(1,)) for y in truths]
+    dtype, shape = truths[0].dtype, (len(truths),)
+    word = truths[0]
+    for k, y in enumerate(truths[1:], 1):
+        word = word + y * (1 << k)
+    place = iota(shape=shape, dtype=dtype, axis=0)
+    shifted = shift_right(broadcast_in_dim(word, shape=shape, axes=()), place)
+    return [logical_and(shifted, fill(value=1, shape=shape, dtype=dtype))]

@@ -50,6 +50,7 @@ def with_writes_read(graph: Graph) -> Graph:
     numbers: dict[Value, int] = {}
     states: dict[Value, tuple[_Lineage, int]] = {}
     env: dict[Value, Value] = {}
+    origins: dict[Value, Value | tuple[Value, Axes, Axes]] = {}
     with Builder() as builder:
         for node in graph.nodes:
             operands = tuple([env.get(x, x) for x in node.operands])
@@ -57,13 +58,23 @@ def with_writes_read(graph: Graph) -> Graph:
             if name == "fill" and not node.params["shape"] and isinstance(node.params["value"], int):
                 numbers[node.results[0]] = node.params["value"]
             elif name == "dynamic_update_slice":
+                if _changes_nothing(operands, numbers, states, origins):
+                    env[node.results[0]] = operands[0]
+                    continue
                 _note_write(node.results[0], operands, numbers, states)
+            elif name == "reshape":
+                origins[node.results[0]] = origins.get(operands[0], operands[0])
             elif name == "slice" and operands[0] in states:
                 builder.source = node.source
                 found = _read(node, *states[operands[0]])
                 if found is not None:
                     env[node.results[0]] = found
+                    made = builder.nodes[-1]
+                    if found in made.results and made.primitive.name == "slice":
+                        origins[found] = _region(made)
                     continue
+            elif name == "slice":
+                origins[node.results[0]] = _region(node)
             changed = operands != node.operands
             builder.nodes.append(
                 Node(node.primitive, operands, node.params, node.results, node.source) if changed else node
@@ -72,6 +83,32 @@ def with_writes_read(graph: Graph) -> Graph:
         return graph
     outputs = tuple([env.get(y, y) for y in graph.outputs])
     return Graph(graph.name, graph.inputs, graph.input_names, tuple(builder.nodes), outputs)
+
+
+def _region(node: Node) -> tuple[Value, Axes, Axes]:
+    """Which elements a slice is."""
+    return node.operands[0], node.params["start"], node.results[0].shape
+
+
+def _changes_nothing(
+    operands: tuple[Value, ...],
+    numbers: dict[Value, int],
+    states: dict[Value, tuple[_Lineage, int]],
+    origins: dict[Value, Value | tuple[Value, Axes, Axes]],
+) -> bool:
+    """Whether what is written is what is there: d[i] = min(d[i], x) where the first is the smaller one."""
+    x, update, *starts = operands
+    depth, start = depth_of(update.shape, x.shape), tuple([numbers.get(start, -1) for start in starts])
+    if not depth or -1 in start:
+        return False
+    lineage, version = states.get(x, (None, 0))
+    if lineage is not None and lineage.depth != depth:
+        return False
+    own = origins.get(update, update)
+    written = lineage.before(start[:depth], version) if lineage is not None else None
+    if written is not None:
+        return origins.get(written, written) == own
+    return own == (x if lineage is None else lineage.base, start, update.shape)
 
 
 def depth_of(sizes: Axes, shape: Axes) -> int:
