@@ -11,7 +11,7 @@ from __future__ import annotations
 
 import sys
 import types
-from collections.abc import Callable
+from collections.abc import Callable, Sequence
 from typing import Any
 
 import numpy as np
@@ -47,6 +47,16 @@ class Noted(np.ndarray):
         if self.place is not None and contains_tracer([item, *parts]):
             raise Assigned(self.place)
         super().__setitem__(key, item)
+
+    def fill(self, value: Any) -> None:
+        """numpy.ndarray.fill."""
+        self[...] = value
+
+    def put(self, indices: Any, values: Any, mode: Any = "raise") -> None:
+        """numpy.ndarray.put."""
+        if contains_tracer([indices, values]):
+            self.refuse_write()
+        super().put(indices, values, mode)
 
     def refuse_write(self) -> None:
         """Called where a traced result is to be written into it."""
@@ -86,7 +96,7 @@ class Makers:
             def made(*args: Any, **kwargs: Any) -> Any:
                 if is_tracing() and contains_tracer([*args, *kwargs.values()]):
                     return self._of_tracers(f, args, kwargs)
-                return self._made(f, f(*args, **kwargs))
+                return self._made(f, f(*args, **kwargs), [*args, *kwargs.values()])
 
             made.__name__ = f.__name__
             found = self._functions[f] = made
@@ -98,17 +108,22 @@ class Makers:
         if instead is not None:
             self.helped = True
             return instead(*args, **kwargs)
+        if f is np.fill_diagonal and args and isinstance(args[0], Noted):
+            args[0].refuse_write()
         try:
-            return self._made(f, f(*args, **kwargs))
+            return self._made(f, f(*args, **kwargs), [*args, *kwargs.values()])
         except Exception as error:
             if not isinstance(uncovered(error), AssignedPlain):
                 raise
         self.helped = True
         return f(*map(_joined, args), **{name: _joined(x) for name, x in kwargs.items()})
 
-    def _made(self, f: Any, array: Any) -> Any:
+    def _made(self, f: Any, array: Any, given: Sequence[Any]) -> Any:
         if type(array) not in (np.ndarray, Noted) or array.dtype.kind not in "biufc" or not is_tracing():
             return array
+        for x in given:
+            if isinstance(x, np.ndarray) and np.may_share_memory(array, x):
+                return _view(array, x)
         place = _place()
         if place in self.traced:
             plain = np.asarray(array)
@@ -147,6 +162,15 @@ def _makes_arrays(x: Any) -> bool:
         and (getattr(x, "__module__", None) or "").partition(".")[0] == "numpy"
         and getattr(np, name, None) is x
     )
+
+
+def _view(array: np.ndarray, x: np.ndarray) -> np.ndarray:
+    """A view of x was made where x was: what is assigned to it is assigned to x."""
+    if array is x or not isinstance(x, Noted):
+        return array
+    noted = array.view(Noted)
+    noted.place = x.place
+    return noted
 
 
 def _joined(x: Any) -> Any:

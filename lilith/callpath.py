@@ -107,14 +107,15 @@ class _Call:
         inputs = self._inputs([*leaves, *constants, *given])
         if layout.donated:
             self._refuse_lost(leaves)
+        every = [*leaves, *constants, *given]
         if layout.check is not None:
             names = w.fresh("i", len(inputs))
             for name, expression in zip(names, inputs, strict=True):
                 w.line(f"{name} = {expression}")
             inputs = names
-            self._invoke("found", layout.check, inputs, leaves)
+            self._invoke("found", layout.check, inputs, every)
             self._decide("found[0]", diverged)
-        self._invoke("outputs", layout.jitted, inputs, leaves)
+        self._invoke("outputs", layout.jitted, inputs, every)
         if layout.wait is not None:
             w.line(f"{w.name(layout.wait)}(outputs)")
         if layout.guards is not None:
@@ -171,10 +172,16 @@ class _Call:
     def _inputs(self, named: Sequence[Named]) -> list[str]:
         """The program's inputs as expressions: small leaves joined, swapped bytes put in order."""
         w = self.writer
-        swapped = [isinstance(x, np.ndarray) and not x.dtype.isnative for _, x in named]
+        beside = any(isinstance(x, Array) for _, x in named)  # they may lie on several devices: `carrier.fresh`
         given = [
-            f"{name}.astype({w.name(x.dtype.newbyteorder('='))})" if swap else name
-            for (name, x), swap in zip(named, swapped, strict=True)
+            name
+            if not isinstance(x, np.ndarray)
+            else f"{name}.astype({w.name(x.dtype.newbyteorder('='))})"
+            if not x.dtype.isnative
+            else f"{name}.view()"
+            if beside
+            else name
+            for name, x in named
         ]
         inputs = []
         for group in self.layout.groups:

@@ -9,12 +9,12 @@ from typing import Any
 
 import numpy as np
 
+from lilith import tree
 from lilith.asked import Spec, chosen_arguments, function_name
 from lilith.ir.graph import Graph
 from lilith.signature import STATIC, Arguments
 from lilith.source import ArgumentError, LilithWarning
 from lilith.transform.simplify import remove_dead
-from lowering.carrier import ArrayImpl
 from lowering.runtime import JAX
 
 _warned: set[tuple[str, str]] = set()
@@ -103,8 +103,4 @@ def argument_of(path: str) -> str:
 def refuse_deleted(name: str, paths: Sequence[str], leaves: Sequence[Any]) -> None:
     """The error for an array whose memory is gone."""
     for path, x in zip(paths, leaves, strict=True):
-        if x.__class__ is ArrayImpl and x.is_deleted():
-            raise ArgumentError(
-                f"{name}: {path} ({x.dtype}{list(x.shape)}) was donated to an earlier call and is gone",
-                hint="use what that call has returned in its place, or leave the argument out of donate=",
-            )
+        tree.check_there(x, path, f"{name}: ")

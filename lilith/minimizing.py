@@ -30,6 +30,10 @@ _BOUNDED = _NO_GRADIENT | {"l-bfgs-b", "tnc", "slsqp", "trust-constr"}
 _METHODS = _PRODUCT | _MATRIX | _BOUNDED | {"cg", "bfgs"}
 
 
+_OURS = frozenset({"fun", "x0", "args", "jac", "hess", "hessp", "constraints", "options"})
+"""What SciPy's function takes besides a method's options."""
+
+
 class Minimum(NamedTuple):
     """What `minimize` found.
 
@@ -63,6 +67,7 @@ class _Flat:
         apart = declared_static(self.structure, self.leaves)
         for i, (leaf, path) in enumerate(zip(self.leaves, self.paths, strict=True)):
             tree.check_leaf(leaf, path)
+            tree.check_there(leaf, path, "minimize: ")
             kind, type = describe(leaf)
             if type is None or type.dtype.kind in "biu" or i in apart:
                 continue
@@ -172,7 +177,7 @@ def minimize(
     >>> found.success, round(found.params["x"], 4), round(found.params["y"], 4)
     (True, 1.0, 1.0)
     """
-    name = _known(method, bounds)
+    name = _known(method, bounds, options)
     flat = _Flat(params)
     last: dict[bytes, float] = {}
     differentiated, plain = value_and_grad(f, wrt=0), jit(f)
@@ -217,8 +222,13 @@ def minimize(
     )
 
 
-def _known(method: Any, bounds: Any) -> str:
+def _known(method: Any, bounds: Any, options: dict[str, Any]) -> str:
     """A method's name as SciPy's table has it."""
+    if taken := sorted(_OURS & options.keys()):
+        raise ArgumentError(
+            f"minimize: {taken[0]}= is no option of a method: derivatives are Lilith's, and constraints are not taken",
+            hint="call scipy.optimize.minimize with lilith.value_and_grad(f) itself",
+        )
     name = method.lower() if isinstance(method, str) else ""
     if name not in _METHODS:
         raise ArgumentError(
@@ -301,6 +311,6 @@ def _bounds(flat: _Flat, params: Any, bounds: Any) -> Any:
     if not isinstance(bounds, (tuple, list)) or len(bounds) != 2:
         raise ArgumentError(f"minimize: bounds={bounds!r}", hint="bounds=(low, high), two numbers or two structures")
     low, high = [flat.spread(b, params, default) for b, default in zip(bounds, (-np.inf, np.inf), strict=True)]
-    if np.any(low > high):
-        raise ArgumentError("minimize: a lower bound above the upper one", hint="bounds=(low, high)")
+    if not np.all(low <= high):
+        raise ArgumentError("minimize: a lower bound above the upper one, or NaN", hint="bounds=(low, high)")
     return scipy.optimize.Bounds(low, high)

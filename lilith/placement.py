@@ -133,6 +133,7 @@ def to_device(structure: Any, device: Any) -> Any:
     new = []
     for leaf, path in zip(leaves, tree.paths(shape, "x"), strict=True):
         tree.check_leaf(leaf, path)
+        tree.check_there(leaf, path, "to_device: ")
         if isinstance(leaf, (Tracer, carrier.JaxTracer)):
             raise ArgumentError(
                 f"to_device of a traced array ({path})", hint="place the arguments before the function is called"

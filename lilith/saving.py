@@ -194,6 +194,7 @@ def _dotted(name: _Name) -> str:
 
 def _described_leaf(x: Any, arrays: dict[str, np.ndarray], seen: dict[int, str], name: _Name) -> Any:
     tree.check_leaf(x, _dotted(name) or "the structure")
+    tree.check_there(x, _dotted(name) or "the structure", "save_tree: ")
     if not tree.is_dynamic(x):
         return {"value": x} if type(x) in _PLAIN else {"absent": type(x).__qualname__}
     if type(x) is float:

@@ -74,6 +74,10 @@ class LilithError(Exception):
         self.tracers = tuple(tracers)
         super().__init__(message)
 
+    def __reduce__(self) -> tuple:
+        """As text: code and traced arrays do not travel to other processes, which send errors back."""
+        return _as_it_reads, (type(self), str(self))
+
     def __str__(self) -> str:
         text = self.message
         if self.source is not None:
@@ -84,6 +88,14 @@ class LilithError(Exception):
         if self.hint:
             text += f"\n  hint: {self.hint}"
         return text
+
+
+def _as_it_reads(cls: type[LilithError], text: str) -> LilithError:
+    """An error that has come from another process: its text is all there is."""
+    error = cls.__new__(cls)
+    error.message, error.hint, error.source, error.tracers = text, "", None, ()
+    error.args = (text,)
+    return error
 
 
 class ShapeError(LilithError, ValueError):

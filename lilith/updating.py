@@ -106,6 +106,9 @@ def _steps(
         if row[0] is None or i in apart or _is_static(leaf, row[0], path):
             steps.append(None)
             continue
+        tree.check_there(leaf, path, "update: ")
+        for x in row:
+            tree.check_there(x, f"what is given for {path}", "update: ")
         step = done.get(id(leaf)) if tree.is_array(leaf) else None
         if step is None:
             step = done[id(leaf)] = _Step(path, leaf, _fitted(rule(leaf, *row), leaf, path))

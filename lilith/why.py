@@ -9,6 +9,7 @@ from typing import Any, NamedTuple
 
 import numpy as np
 
+from lilith import tree
 from lilith.asked import Spec, cotangent_leaves, function_name, split_aux
 from lilith.captures import Captures
 from lilith.compile import with_captures
@@ -19,7 +20,9 @@ from lilith.ir.interpret import evaluate, interpret, watching
 from lilith.ir.primitive import ZERO
 from lilith.ir.type import is_inexact, kind
 from lilith.signature import STATIC, Arguments, Leaf, take_apart
+from lilith.source import GradientError
 from lilith.trace import Traced
+from lilith.tracer import Tracer
 from lilith.transform.reverse import active_values, reverse
 
 _NEVER_ZERO = frozenset({"exp", "logistic", "exp2", "rsqrt"})
@@ -55,6 +58,12 @@ def explain(asking: tuple, path: str, found: Any) -> str:
     """
     f, spec, args, kwargs, cotangent = asking
     arguments = take_apart(f, args, kwargs).tied()
+    for x in arguments.leaves:
+        tree.check_there(x.value, x.path, "why: the argument ")
+        if isinstance(x.value, Tracer):
+            raise GradientError(
+                f"why: {x.path} is traced, its value is not known", hint="ask outside of the traced function"
+            )
     leaf = next((leaf for leaf in arguments.leaves if leaf.path == path), None)
     if leaf is None:
         return f"{path}: the argument has changed since the call, and has no such part any more."

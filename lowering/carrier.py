@@ -344,7 +344,7 @@ def compile_ahead(lowered: Any, options: dict[str, Any] | None = None) -> Any:
 def call_ahead(executable: Any, args: Sequence[Any]) -> list[Any]:
     """Call what `lower_ahead(...).compile()` gave."""
     with _x64():
-        return executable(*args)
+        return executable(*map(fresh, args))
 
 
 _contexts = threading.local()
@@ -423,7 +423,7 @@ def load_ahead(data: bytes, platform: str) -> Callable[..., list[Any]]:
 
     def call(*args: Any) -> list[Any]:
         with _x64():
-            results = loaded.execute_sharded([jax.device_put(x, device) for x in args])
+            results = loaded.execute_sharded([jax.device_put(fresh(x), device) for x in args])
             return [shards[0] for shards in results.disassemble_into_single_device_arrays()]
 
     return call
@@ -482,7 +482,13 @@ def versions() -> dict[str, str]:
 def to_device(array: Any, placement: Any = None) -> Any:
     """A jax.Array of exactly this dtype on a device, or with a sharding; on the default device for None."""
     with _x64():
-        return jax.device_put(array, placement)
+        return jax.device_put(fresh(array), placement)
+
+
+def fresh(x: Any) -> Any:
+    """A NumPy array as an object of its own: by the object JAX remembers what it has made of an array that goes to
+    several devices, also what it made while 64-bit types were off (or on), and would take that for this one."""
+    return x.view() if isinstance(x, np.ndarray) else x
 
 
 _GATHERED_BYTES = 1 << 30

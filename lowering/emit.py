@@ -108,6 +108,8 @@ class Emitter:
         functions: functions beside main that they call, as text.
         in_kernel: whether they are part of such a function.
         read: the values that the nodes at hand and their results use; a rule may leave out what nobody reads.
+        names: what those of these values are called that are written.
+        makers: the nodes at hand, by their results.
         location: the suffix that books an operation on the user's line.
     """
 
@@ -118,6 +120,8 @@ class Emitter:
         self.functions: list[str] = []
         self.in_kernel = False
         self.read: Callable[[], frozenset[Value]] = frozenset
+        self.names: dict[Value, str] = {}
+        self.makers: Callable[[], dict[Value, Node]] = dict
         self.location = ""
         self._count = 0
         self._references: dict[tuple[int, int], str] = {}
@@ -242,8 +246,10 @@ class Emitter:
 
         `located`: each node is booked on its own line of the user's, else all are on the line at hand.
         """
-        outer = self.read
+        outer = self.read, self.names, self.makers
         self.read = functools.cache(lambda: frozenset([x for node in nodes for x in node.operands]).union(results))
+        self.makers = functools.cache(lambda: {y: node for node in nodes for y in node.results})
+        self.names = names
         for node in nodes:
             if located:
                 self.locate(node.source)
@@ -252,7 +258,7 @@ class Emitter:
                 names[node.results[0]] = out
             else:
                 names.update(zip(node.results, out, strict=True))
-        self.read = outer
+        self.read, self.names, self.makers = outer
         return [names[y] for y in results]
 
     def location_lines(self) -> list[str]:

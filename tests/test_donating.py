@@ -237,3 +237,27 @@ def test_calls_with_device_arrays_do_not_wait():
         assert early > 0
     value, g = lilith.grad(lambda x: np.sum(long(x)), x)
     assert isinstance(value, jax.Array) and isinstance(g[0], jax.Array)
+
+
+def test_what_is_gone_is_named_wherever_it_is_used(tmp_path) -> None:
+    gone, there = jnp.ones(3), jnp.ones(3)
+    _, g = lilith.grad(lambda w: np.sum(np.maximum(w, 2.0)), gone)
+    pulled = lilith.vjp(lambda w: w * w, there)[1]
+    lilith.jit(lambda w: w * 2, donate=0)(gone)
+    model = {"w": gone}
+    for use in (
+        lambda: lilith.update(model, {"w": there}, lambda w, dw: w - dw),
+        lambda: lilith.update({"w": there}, model, lambda w, dw: w - dw),
+        lambda: lilith.update_(model, {"w": there}, lambda w, dw: w - dw),
+        lambda: lilith.save_tree(tmp_path / "model.npz", model),
+        lambda: lilith.to_device(model, "cpu"),
+        lambda: lilith.minimize(lambda m: np.sum(m["w"] ** 2), model),
+        lambda: g.why("w"),
+        lambda: lilith.grad(lambda w: w * w, there, cotangent=gone),
+        lambda: lilith.jvp(lambda w: w * w, (there,), (gone,)),
+        lambda: pulled(gone),
+    ):
+        for _ in range(2):
+            with pytest.raises(lilith.ArgumentError, match="was donated to an earlier call and is gone"):
+                use()
+    assert not (tmp_path / "model.npz").exists()

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import copy
 import functools
 import math
 import os
@@ -13,6 +14,7 @@ import jax
 import numpy as np
 import pandas as pd
 import pytest
+import scipy.linalg
 
 import lilith
 from lilith import grad, value_and_grad
@@ -72,10 +74,10 @@ def test_values_are_not_known():
     fails(lilith.TraceError, "item", lambda x: x[0].item(), X)
 
 
-def test_lists_of_tracers():
-    fails(lilith.TraceError, "ndarray|list", lambda x: np.sum(np.array([x[0], x[1]])), X, hint="np.stack")
-    fails(lilith.TraceError, "ndarray|list", lambda x: np.sum([x[0], x[1]]), X, hint="np.stack")
-    fails(lilith.TraceError, "ndarray|list", lambda x: np.asarray(x), X)
+def test_traced_values_in_code_of_libraries():
+    """What NumPy does inside of other packages is not seen through."""
+    fails(lilith.TraceError, "ndarray|list", lambda x: np.sum(scipy.linalg.block_diag([x[0], x[1]])), X)
+    fails(lilith.TraceError, "float()", lambda x: math.sin(x[0]), X, hint="np.sin")
 
 
 def test_arrays_that_are_not_numbers():
@@ -229,11 +231,9 @@ def test_traced_arrays_are_no_keys_and_complex_ones_no_integers():
 
 
 def test_a_traced_length_of_arange():
-    fails(
-        lilith.TraceError, r"i64\[\]", lambda x, n: np.sum(x * np.arange(n)), X, np.array(3), hint="np.arange(int(n))"
-    )
-    value, _ = grad(lambda x, n: np.sum(x * np.arange(int(n))), X, np.array(3))
-    assert value == 8.0
+    for f in (lambda x, n: np.sum(x * np.arange(n)), lambda x, n: np.sum(x * np.arange(int(n)))):
+        value, _ = grad(f, X, np.array(3))
+        assert value == 8.0
 
 
 def test_structures_are_shown_as_they_are_written():
@@ -244,3 +244,11 @@ def test_structures_are_shown_as_they_are_written():
         X,
         cotangent={"c": X},
     )
+
+
+def test_errors_travel_to_other_processes():
+    with pytest.raises(lilith.ShapeError) as raised:
+        lilith.grad(lambda x: x, np.ones(3))
+    for error in (pickle.loads(pickle.dumps(raised.value)), copy.copy(raised.value)):
+        assert type(error) is lilith.ShapeError and str(error) == str(raised.value)
+        assert str(pickle.loads(pickle.dumps(error))) == str(error)

@@ -81,3 +81,70 @@ def test_second_derivatives_leave_the_choice_as_it_is():
     _, g = lilith.grad(lambda v: np.sum(lilith.grad(f, v)[1][0]), LARGE)
     top = np.abs(LARGE) == np.max(np.abs(LARGE), axis=1, keepdims=True)
     np.testing.assert_allclose(g[0], np.where(top, 12 * LARGE**2, 0.0), rtol=1e-12)
+
+
+# ---- NaN in what is computed from smaller arrays: the branch computes it again --------------------------------------
+
+
+def nearest(points, centroids):
+    squares = np.sum(points**2, axis=1)[:, None] + np.sum(centroids**2, axis=1)
+    return np.min(squares - 2.0 * points @ centroids.T, axis=1)
+
+
+def farthest(points, centroids):
+    return np.max(np.sum((points[:, None, :] - centroids[None]) ** 2, axis=2), axis=0)
+
+
+def product(points, centroids):
+    return np.max(points[:, :1] * centroids[:, 0], axis=1)
+
+
+def of_a_product(points, centroids):
+    """What overflows on the way need not be seen in the end."""
+    return np.min((points[:, 1:2] * centroids[:, 1]) * 0.0 - 1.0, axis=(0, 1))
+
+
+def long_chain(points, centroids):
+    y = points[:, :1] - centroids[:, 0]
+    for _ in range(1500):
+        y = y * 1.0 + 0.25
+    return np.max(y, axis=1)
+
+
+SPECIAL = (None, np.nan, -np.nan, np.inf, -np.inf, "limit", "tiny")
+
+
+@pytest.mark.parametrize("dtype", [np.float32, np.float64])
+@pytest.mark.parametrize("f", [nearest, farthest, product, of_a_product])
+@pytest.mark.filterwarnings("ignore::RuntimeWarning")
+def test_a_nan_made_of_smaller_arrays_is_the_extremum(f, dtype):
+    run = lilith.jit(f)
+    limits = {"limit": np.finfo(dtype).max, "tiny": np.finfo(dtype).tiny}
+    for first in SPECIAL:
+        for second in SPECIAL:
+            points = RNG.standard_normal((300, 3)).astype(dtype)
+            centroids = RNG.standard_normal((70, 3)).astype(dtype)
+            if first is not None:
+                points[7, 1] = points[11, 0] = limits.get(first, first)
+            if second is not None:
+                centroids[5, 1] = centroids[6, 0] = limits.get(second, second)
+            tolerance = 1e-4 if dtype == np.float32 else 1e-11
+            np.testing.assert_allclose(run(points, centroids), f(points, centroids), tolerance, tolerance)
+
+
+@pytest.mark.parametrize("bad", [np.nan, np.inf])
+def test_gradients_where_smaller_arrays_hold_nan(bad):
+    points, centroids = RNG.standard_normal((300, 2)), RNG.standard_normal((70, 2))
+    points[7, 1] = bad
+    value, g = lilith.grad(lambda p, c: np.sum(nearest(p, c)), points, centroids)
+    assert np.isnan(value)
+    rest = np.delete(np.arange(300), 7)
+    assert np.all(np.isfinite(g[0][rest])) and not np.all(np.isfinite(g[0][7]))
+
+
+def test_distances_are_not_stored_for_their_minimum():
+    points, centroids = RNG.standard_normal((300, 2)), RNG.standard_normal((70, 2))
+    text = lilith.lower(nearest, points, centroids).stablehlo()
+    assert text.count("stablehlo.dot_general") == 2  # the other in the branch
+    deep = lilith.jit(long_chain)(points, centroids)
+    np.testing.assert_allclose(deep, long_chain(points, centroids), rtol=1e-12)

@@ -293,3 +293,31 @@ def test_two_processes_agree_with_one(tmp_path: Path) -> None:
         assert error < 1e-12, (name, error)
         assert right or name == "guarded", name
     assert [right for name, _, right in results[0] if name == "guarded"] == [False, True, False]
+
+
+WIDTHS = """
+import json
+import numpy as np, jax, lilith
+from jax.sharding import Mesh, NamedSharding, PartitionSpec
+mesh = Mesh(np.array(jax.devices()), ("d",))
+split, whole = NamedSharding(mesh, PartitionSpec("d")), NamedSharding(mesh, PartitionSpec())
+def widths(x):
+    return sorted({str(part.data.dtype) for part in x.addressable_shards})
+a, b, c, d = [np.linspace(0.1, k, 4096) for k in (1.0, 2.0, 3.0, 4.0)]
+kept = [lilith.to_device(a, split), jax.device_put(a, split)]
+kept += [jax.device_put(b, split), lilith.to_device(b, split)]
+found = [widths(x) for x in kept]
+program = lilith.value_and_grad(lambda x, y: np.sum(x * y))
+kept += [jax.device_put(c, split), jax.device_put(c, whole)]
+right = [bool(np.all(np.asarray(program(kept[0], x)[1][0]) == x)) for x in (c, d, c, d)]
+found += [widths(jax.device_put(d, split)), widths(jax.device_put(d, whole))]
+compiled = lilith.lower(lambda x, y: x * y, kept[0], c).compile()
+right.append(bool(np.all(np.asarray(compiled(kept[0], c)) == a * c)))
+print(json.dumps([found, right]))
+"""
+
+
+def test_of_an_array_that_went_to_several_devices_nothing_is_remembered_in_another_width() -> None:
+    found, right = run(WIDTHS)
+    assert found == [["float64"], ["float32"], ["float32"], ["float64"], ["float32"], ["float32"]]
+    assert all(right)

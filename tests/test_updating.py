@@ -252,3 +252,14 @@ def test_the_hessian_of_an_array_in_two_places_is_that_of_one(method: str) -> No
     alone = minimize(lambda w: loss({"a": w, "b": w}), w, method=method)
     assert tied.params["a"] is tied.params["b"] and tied.steps == alone.steps
     np.testing.assert_allclose(tied.params["a"], alone.params, rtol=1e-6)
+
+
+@pytest.mark.parametrize("option", ["jac", "hess", "constraints", "x0"])
+def test_what_scipy_takes_besides_options_is_refused(option):
+    with pytest.raises(lilith.ArgumentError, match=f"{option}= is no option"):
+        lilith.minimize(lambda x: x * x, 1.0, **{option: ()})
+
+
+def test_a_bound_that_is_nan_is_refused():
+    with pytest.raises(lilith.ArgumentError, match="NaN"):
+        lilith.minimize(lambda x: x * x, 1.0, bounds=(np.nan, 1.0))

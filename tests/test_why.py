@@ -118,3 +118,12 @@ def test_results_travel_without_the_call() -> None:
         copy.why(0)
     doubled = lilith.jit(lambda g: g[0] * 2.0)(g)
     np.testing.assert_array_equal(doubled, 2 * g[0])
+
+
+def test_inside_of_a_traced_function_it_says_that_values_are_not_known():
+    def f(x):
+        _, g = lilith.grad(lambda y: np.sum(np.sign(y)), x)
+        g.why("y")
+
+    with pytest.raises(lilith.GradientError, match="y is traced"):
+        lilith.jit(f)(np.ones(3))

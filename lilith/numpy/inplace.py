@@ -7,7 +7,7 @@ from __future__ import annotations
 
 import math
 from collections.abc import Callable
-from typing import Any
+from typing import Any, NoReturn
 
 import numpy as np
 
@@ -337,17 +337,22 @@ FUNCTIONS["inplace"], FUNCTIONS["out"] = inplace, with_out
 # ---- functions and methods that change an array ---------------------------------------------------------------------
 
 
+def _refuse_plain(name: str, x: Any) -> NoReturn:
+    """The error for traced values that are to be written into a plain array."""
+    if hasattr(x, "refuse_write"):
+        x.refuse_write()
+    raise AssignedPlain(
+        f"{name} of a plain ndarray with traced values: they cannot be written into it",
+        hint="make the array with lilith.numpy.zeros or lilith.numpy.array",
+    )
+
+
 def _changing(function: Any, rule: Callable[..., Any]) -> None:
     """The meaning of a NumPy function that changes its first argument: the rule gives what it becomes."""
 
     def handler(x: Any, *args: Any, **kwargs: Any) -> None:
         if type(x) is not Tracer:
-            if hasattr(x, "refuse_write"):
-                x.refuse_write()
-            raise AssignedPlain(
-                f"np.{function.__name__} of a plain ndarray with traced values: they cannot be written into it",
-                hint="make the array with lilith.numpy.zeros or lilith.numpy.array",
-            )
+            _refuse_plain(f"np.{function.__name__}", x)
         current_trace()
         _changeable(x, f"np.{function.__name__}")
         views.write(x, lift(rule(x, *args, **kwargs)))
@@ -389,7 +394,9 @@ Tracer.fill, Tracer.sort, Tracer.partition, Tracer.put = _fill, _sort, _partitio
 
 def _at(ufunc: Any, x: Any, indices: Any, *operands: Any) -> None:
     """np.add.at and np.subtract.at: equal indices all count."""
-    if ufunc not in (np.add, np.subtract) or type(x) is not Tracer:
+    if type(x) is not Tracer:
+        _refuse_plain(f"np.{ufunc.__name__}.at", x)
+    if ufunc not in (np.add, np.subtract):
         raise UnsupportedError(
             f"np.{ufunc.__name__}.at of traced arrays",
             hint="np.add.at and np.subtract.at of a traced array are supported; np.bincount(i, weights=y) adds up",

@@ -13,7 +13,17 @@ from lilith.tree.classes import (
     slots,
 )
 from lilith.tree.holders import Holder, holders, put, spread, unchangeable
-from lilith.tree.leaves import Same, check_leaf, convert_foreign, is_array, is_dynamic, is_jax_array, static_key, ties
+from lilith.tree.leaves import (
+    Same,
+    check_leaf,
+    check_there,
+    convert_foreign,
+    is_array,
+    is_dynamic,
+    is_jax_array,
+    static_key,
+    ties,
+)
 from lilith.tree.structure import (
     class_state,
     flatten,
@@ -33,6 +43,7 @@ __all__ = [
     "Same",
     "attributes",
     "check_leaf",
+    "check_there",
     "class_state",
     "convert_foreign",
     "flatten",

@@ -186,3 +186,17 @@ def check_leaf(leaf: Any, path: str) -> None:
         cls = type(leaf)
         remedy = f"{path}.detach().numpy()" if hasattr(leaf, "detach") else f"{path}.to_numpy()"
         raise ArgumentError(f"{path} is a {cls.__module__}.{cls.__qualname__}", hint=f"pass {remedy}")
+
+
+def check_there(leaf: Any, path: str, of: str = "") -> None:
+    """Raise the error for a jax.Array whose memory is gone.
+
+    Arguments:
+        of: what needs the array, as the message's beginning.
+    """
+    concrete = type(leaf).__name__ == "ArrayImpl" and is_jax_array(type(leaf))  # no tracer
+    if concrete and leaf.is_deleted():
+        raise ArgumentError(
+            f"{of}{path} ({leaf.dtype}{list(leaf.shape)}) was donated to an earlier call and is gone",
+            hint="use what that call has returned in its place, or leave the argument out of donate=",
+        )

@@ -8,6 +8,7 @@ import numpy as np
 
 from lilith.ir.graph import Node
 from lilith.ir.type import TensorType, kind
+from lowering.bounds import recipe
 from lowering.calls import region
 from lowering.emit import RULES, Emitter, Rule, i64_array, tensor_type, while_loop
 from lowering.rules.elementwise import compare
@@ -116,8 +117,10 @@ _SMALL = 4096
 def _extremum(name: str, initial: Any) -> Rule:
     """The rule of max and min. NaN where there is one: XLA:CPU's fast kernels (jaxlib 0.10.2) leave NaN out of them.
 
-    A sum, which those kernels do as fast, is NaN if any element is (or if there are infinities of both signs). So the
-    comparison of every element with itself is left to the arrays that need it.
+    A bound by what x is made of tells that there is none, where that is much less than x, or a sum of x, which those
+    kernels do as fast: it is NaN if any element is (or if there are infinities of both signs). So the comparison of
+    every element with itself is left to the arrays that need it. The branch computes x again, which is stored only if
+    others read it.
     """
     plain = _reduction(name, initial)
 
@@ -126,23 +129,38 @@ def _extremum(name: str, initial: Any) -> Rule:
         type, result = node.operands[0].type, node.results[0].type
         if e.platform != "cpu" or type.dtype.itemsize < 4 or kind(type.dtype) != "f" or not axes:
             return y
-
-        def with_nan() -> str:
-            not_a_number = compare(e, "NE", x, x, type)
-            found = reduce(e, "stablehlo.or", False, not_a_number, type.with_dtype(_BOOL), axes)
-            chosen = (found, e.constant(np.nan, result), y)
-            return e.op("stablehlo.select", chosen, (result.with_dtype(_BOOL), result, result), result)
-
         if type.size <= _SMALL:
-            return with_nan()
-        total = reduce(e, "stablehlo.add", 0, x, type, axes)
-        doubtful = compare(e, "NE", total, total, result)
-        flag = reduce(e, "stablehlo.or", False, doubtful, result.with_dtype(_BOOL), tuple(range(result.ndim)))
-        branches = (region(e, lambda: (with_nan(),), (result,)), region(e, lambda: (y,), (result,)))
-        (z,) = e.several("stablehlo.if", (flag,), (TensorType((), _BOOL),), (result,), "", ", ".join(branches))
-        return z
+            return _with_nan(e, y, x, type, result, axes)
+        made = recipe(e, node.operands[0])
+        if made is None:
+            return _with_nan_if_the_sum_is(e, y, x, type, result, axes)
+        again = region(e, lambda: (_with_nan_if_the_sum_is(e, y, made.write(e), type, result, axes),), (result,))
+        return _either(e, made.doubtful(e), again, y, result)
 
     return rule
+
+
+def _with_nan(e: Emitter, y: str, x: str, type: TensorType, result: TensorType, axes: tuple[int, ...]) -> str:
+    """y, and NaN where x holds one."""
+    found = reduce(e, "stablehlo.or", False, compare(e, "NE", x, x, type), type.with_dtype(_BOOL), axes)
+    chosen = (found, e.constant(np.nan, result), y)
+    return e.op("stablehlo.select", chosen, (result.with_dtype(_BOOL), result, result), result)
+
+
+def _with_nan_if_the_sum_is(
+    e: Emitter, y: str, x: str, type: TensorType, result: TensorType, axes: tuple[int, ...]
+) -> str:
+    """The same, which looks at x only if a sum of it is NaN."""
+    total = reduce(e, "stablehlo.add", 0, x, type, axes)
+    doubtful = compare(e, "NE", total, total, result)
+    flag = reduce(e, "stablehlo.or", False, doubtful, result.with_dtype(_BOOL), tuple(range(result.ndim)))
+    return _either(e, flag, region(e, lambda: (_with_nan(e, y, x, type, result, axes),), (result,)), y, result)
+
+
+def _either(e: Emitter, flag: str, then: str, y: str, result: TensorType) -> str:
+    """What the region `then` gives if the flag is set, else y."""
+    branches = f"{then}, {region(e, lambda: (y,), (result,))}"
+    return e.several("stablehlo.if", (flag,), (TensorType((), _BOOL),), (result,), "", branches)[0]
 
 
 RULES.update(
