@@ -16,6 +16,7 @@ from lilith.ir.graph import Builder, Graph, Node, Value
 from lilith.ir.interpret import evaluate
 from lilith.ir.primitive import PRIMITIVES, Primitive
 from lilith.ops import bessel, elementwise, special
+from lilith.transform.contract import contracted
 from lilith.transform.prune import live_nodes, remove_dead
 from lilith.transform.tell import told_case, told_scan
 
@@ -50,6 +51,12 @@ class _Simplifier:
         self.uses: Counter[Value] = Counter()  # how often a value of the graph as it was is read
 
     def run(self) -> Graph:
+        """The graph simplified; again where sums in it have been contracted."""
+        simple = self.walked()
+        found = contracted(simple)
+        return simple if found is simple else _Simplifier(found, self.bodies).walked()
+
+    def walked(self) -> Graph:
         graph, env = self.graph, self.env
         nodes = live_nodes(graph.nodes, graph.outputs)
         self.uses = Counter([x for node in nodes for x in node.operands] + list(graph.outputs))

@@ -26,6 +26,7 @@ from lilith.transform.roll.operands import Stack, Window
 from lilith.transform.roll.plan import Plan, plan_of, planned
 from lilith.transform.roll.repeats import LEAST, repeats
 from lilith.transform.roll.sequence import Sequence
+from lilith.transform.roll.sums import with_rows_added
 from lilith.transform.roll.writes import with_writes_read
 
 __all__ = ["Columns", "Repeat", "roll"]
@@ -92,7 +93,7 @@ class _Roller:
             new = self.one_rolled(Sequence(graph, self.fences), inner)
             if new is None:
                 break
-            graph = remove_dead(with_stacks_joined(new))
+            graph = remove_dead(with_rows_added(with_stacks_joined(new)))
         return graph
 
     def one_rolled(self, sequence: Sequence, inner: bool) -> Graph | None:

@@ -1,0 +1,62 @@
+"""Sums of products, contracted in the order in which least is computed and written; Graph -> Graph of the same meaning.
+
+A sum over a product of arrays of which none is as large as the product, as `(a[:, :, None] * b).sum(1)` or the tangents
+of many points that a few matrices move, is a product of matrices (Einstein's summation). `terms` writes what is added
+up as a sum of products of arrays with named axes; `order` says in which order a product is contracted and what that
+costs; `emit` writes the operations. Rounding changes, as with any other order of summation.
+"""
+
+from __future__ import annotations
+
+from collections import Counter
+
+from lilith.ir.graph import Graph, Node, Value
+from lilith.transform.contract.emit import emitted
+from lilith.transform.contract.order import LEAST, SHARE, cost_before, orders
+from lilith.transform.contract.terms import ADDED, DTYPES, Sum
+
+__all__ = ["contracted"]
+
+
+def contracted(graph: Graph) -> Graph:
+    """The graph with those sums contracted where that pays; the same graph where there are none. Bodies stay."""
+    if not any(_is_sum(node) for node in graph.nodes):
+        return graph
+    uses = Counter([x for node in graph.nodes for x in node.operands] + list(graph.outputs))
+    made = {node.results[0]: node for node in graph.nodes if len(node.results) == 1}
+    inner: set[Node] = set()
+    found: dict[Node, list[Node]] = {}
+    for node in reversed(graph.nodes):
+        if node in inner or node.primitive.name not in ADDED or node.results[0].dtype not in DTYPES:
+            continue
+        total = Sum(node, lambda x: made.get(x) if uses[x] == 1 else None)
+        if not any(map(_is_sum, total.inner)):
+            continue
+        new = _contracted(node, total)
+        if new is not None:
+            found[node] = new
+            inner.update(total.inner)
+    if not found:
+        return graph
+    nodes = [new for node in graph.nodes for new in found.get(node, (node,))]
+    return Graph(graph.name, graph.inputs, graph.input_names, tuple(nodes), graph.outputs)
+
+
+def _is_sum(node: Node) -> bool:
+    return node.primitive.name == "reduce_sum" and node.operands[0].dtype in DTYPES
+
+
+def _contracted(node: Node, total: Sum) -> list[Node] | None:
+    """The operations that compute a sum in its best order; None where what is there is as good."""
+    y: Value = node.results[0]
+    before = cost_before(total.inner)
+    if before < LEAST:
+        return None
+    after, found = orders(total, y.dtype.itemsize)
+    if after > SHARE * before or before - after < LEAST:
+        return None
+    nodes = emitted(total, found, node.source)
+    last = nodes[-1]
+    if last.results[0].type != y.type:
+        return None
+    return [*nodes[:-1], Node(last.primitive, last.operands, last.params, (y,), last.source)]
