@@ -8,8 +8,6 @@ costs; `emit` writes the operations. Rounding changes, as with any other order o
 
 from __future__ import annotations
 
-from collections import Counter
-
 from lilith.ir.graph import Graph, Node, Value
 from lilith.transform.contract.emit import emitted
 from lilith.transform.contract.order import LEAST, SHARE, cost_before, orders
@@ -22,20 +20,20 @@ def contracted(graph: Graph) -> Graph:
     """The graph with those sums contracted where that pays; the same graph where there are none. Bodies stay."""
     if not any(_is_sum(node) for node in graph.nodes):
         return graph
-    uses = Counter([x for node in graph.nodes for x in node.operands] + list(graph.outputs))
     made = {node.results[0]: node for node in graph.nodes if len(node.results) == 1}
+    readers = _readers(graph)
     inner: set[Node] = set()
     found: dict[Node, list[Node]] = {}
     for node in reversed(graph.nodes):
         if node in inner or node.primitive.name not in ADDED or node.results[0].dtype not in DTYPES:
             continue
-        total = Sum(node, lambda x: made.get(x) if uses[x] == 1 else None)
-        if not any(map(_is_sum, total.inner)):
-            continue
-        new = _contracted(node, total)
-        if new is not None:
-            found[node] = new
-            inner.update(total.inner)
+        total = Sum(node, made)
+        if any(map(_is_sum, total.inner)):
+            gone = _gone(total.inner, readers)
+            new = _contracted(node, total, gone)
+            if new is not None:
+                found[node] = new
+                inner.update(gone)
     if not found:
         return graph
     nodes = [new for node in graph.nodes for new in found.get(node, (node,))]
@@ -46,10 +44,31 @@ def _is_sum(node: Node) -> bool:
     return node.primitive.name == "reduce_sum" and node.operands[0].dtype in DTYPES
 
 
-def _contracted(node: Node, total: Sum) -> list[Node] | None:
+def _readers(graph: Graph) -> dict[Value, list[Node | None]]:
+    """The nodes that read a value; None for the outputs."""
+    readers: dict[Value, list[Node | None]] = {y: [None] for y in graph.outputs}
+    for node in graph.nodes:
+        for x in node.operands:
+            readers.setdefault(x, []).append(node)
+    return readers
+
+
+def _gone(inner: list[Node], readers: dict[Value, list[Node | None]]) -> list[Node]:
+    """The nodes that nobody needs when the first of them is computed in another way."""
+    gone = {inner[0]}
+    waiting = list(dict.fromkeys(inner[1:]))
+    while True:
+        new = [node for node in waiting if gone.issuperset(readers[node.results[0]])]
+        if not new:
+            return list(gone)
+        gone.update(new)
+        waiting = [node for node in waiting if node not in gone]
+
+
+def _contracted(node: Node, total: Sum, gone: list[Node]) -> list[Node] | None:
     """The operations that compute a sum in its best order; None where what is there is as good."""
     y: Value = node.results[0]
-    before = cost_before(total.inner)
+    before = cost_before(gone)
     if before < LEAST:
         return None
     after, found = orders(total, y.dtype.itemsize)

@@ -46,16 +46,14 @@ class Product:
 
     def __init__(self, x: Array, y: Array, gone: frozenset[int], negative: bool):
         self.x, self.y, self.gone, self.negative = x, y, gone, negative
-
-    @property
-    def free(self) -> tuple[frozenset[int], frozenset[int]]:
-        return self.x.names - self.gone, self.y.names - self.gone
+        self.names = x.names - gone, y.names - gone
 
 
 class Emission:
     def __init__(self, total: Sum):
         self.total = total
         self.kept = tuple([label for label in total.labels if label is not None])
+        self.arrays: dict[Factor, Array] = {}
 
     def size(self, labels: Collection[int]) -> int:
         return math.prod([self.total.sizes[label] for label in labels])
@@ -74,9 +72,14 @@ class Emission:
         return broadcast_in_dim(x.value, shape=shape, axes=tuple([labels.index(label) for label in x.labels]))
 
     def array(self, factor: Factor) -> Array:
-        labels = tuple([label for label in factor.labels if label is not None])
-        x = factor.value
-        return Array(x if len(labels) == x.ndim else reshape(x, shape=self._shape(labels)), labels)
+        """A factor without axes of size 1; the same array for the same factor."""
+        found = self.arrays.get(factor)
+        if found is None:
+            labels = tuple([label for label in factor.labels if label is not None])
+            x = factor.value
+            found = Array(x if len(labels) == x.ndim else reshape(x, shape=self._shape(labels)), labels)
+            self.arrays[factor] = found
+        return found
 
     def _shape(self, labels: Sequence[int]) -> tuple[int, ...]:
         return tuple([self.total.sizes[label] for label in labels])
@@ -85,7 +88,7 @@ class Emission:
         """The product of two arrays, summed over `gone`."""
         if is_product(x.names, y.names, gone):
             return self._multiplied(x, y, gone)
-        labels = self.in_order(x.names | y.names)
+        labels = next((a.labels for a in (x, y) if a.names >= x.names | y.names), self.in_order(x.names | y.names))
         return Array(mul(self.spread(x, labels), self.spread(y, labels)), labels).summed(gone)
 
     def _multiplied(self, x: Array, y: Array, gone: frozenset[int]) -> Array:
@@ -106,7 +109,7 @@ class Emission:
         kept = frozenset(self.kept)
         owns = [alone([f.names for f in factors], i, kept) for i in range(len(factors))]
         factors = [f.summed(own) for f, own in zip(factors, owns, strict=True)]
-        repeats = self.size(missing(term))
+        repeats = self.size(missing(term)) * abs(term.scale)
         if repeats != 1:
             small = min(range(len(factors)), key=lambda i: self.size(factors[i].names))
             x = factors[small]
@@ -118,16 +121,33 @@ class Emission:
             if not rest and not (x.names & y.names) - gone and not x.names <= y.names and not y.names <= x.names:
                 if self.size(y.names - gone) > self.size(x.names - gone):
                     x, y = y, x
-                return Product(x, y, gone, term.negative)
+                return Product(x, y, gone, term.scale < 0)
             factors = [*rest, self.product(x, y, gone)]
         return factors[0]
+
+    def distributed(self, products: Sequence[Product]) -> list[Product]:
+        """x y + x z is x (y + z): the products with one factor in common as one."""
+        found: list[Product] = []
+        for p in products:
+            for k, q in enumerate(found):
+                if p.gone == q.gone and (p.x is q.x or p.y is q.y):
+                    a, b = (p.y, q.y) if p.x is q.x else (p.x, q.x)
+                    other = b.ordered(a.labels).value
+                    same = p.negative == q.negative
+                    total = Array(add(a.value, other) if same else sub(a.value, other), a.labels)
+                    x, y = (p.x, total) if p.x is q.x else (total, p.y)
+                    found[k] = Product(x, y, p.gone, p.negative)
+                    break
+            else:
+                found.append(p)
+        return found
 
     def joined(self, products: Sequence[Product]) -> list[tuple[Value, bool]]:
         """The sum of products with the same axes: as one product where the result is larger than what it is made of."""
         own = sum([self.size(p.x.names) + self.size(p.y.names) for p in products])
         if own > (len(products) - 1) * self.size(self.kept):
             return [(self.whole(self.product(p.x, p.y, p.gone)), p.negative) for p in products]
-        rows, columns = [self.in_order(labels) for labels in products[0].free]
+        rows, columns = [self.in_order(labels) for labels in products[0].names]
         left, right = [], []
         for p in products:
             shared, inner = sorted(p.gone), self.size(p.gone)
@@ -155,11 +175,11 @@ def emitted(total: Sum, orders: Sequence[Order], source: Source | None) -> list[
         for term, order in zip(total.terms, orders, strict=True):
             found = e.term(term, order)
             if isinstance(found, Product):
-                products.setdefault(found.free, []).append(found)
+                products.setdefault(found.names, []).append(found)
             else:
-                values.append((e.whole(found), term.negative))
+                values.append((e.whole(found), term.scale < 0))
         for group in products.values():
-            values += e.joined(group)
+            values += e.joined(e.distributed(group))
         values.sort(key=lambda pair: pair[1])  # what is subtracted last
         y, negative = values[0]
         y = neg(y) if negative else y

@@ -1,6 +1,7 @@
 """In which order a product of a few arrays is contracted, and what that costs: nanoseconds on two cores, rounded.
 
-All orders are tried: there are at most four factors.
+A factor that has no axis of its own is multiplied into one that has all of its axes; of the others, which are few, all
+orders are tried.
 """
 
 from __future__ import annotations
@@ -96,16 +97,22 @@ def _best(size: Sizes, factors: list[Axes], kept: Axes) -> tuple[float, tuple[tu
     if len(factors) == 1:
         return cost, ()
     best: tuple[float, tuple[tuple[int, int], ...]] = (math.inf, ())
-    for j in range(len(factors)):
-        for i in range(j):
-            rest = [f for k, f in enumerate(factors) if k not in (i, j)]
-            x, y = factors[i], factors[j]
-            gone = (x | y).difference(kept, *rest)
-            later, pairs = _best(size, [*rest, (x | y) - gone], kept)
-            now = size.product(x, y, gone)
-            if now + later < best[0]:
-                best = now + later, ((i, j), *pairs)
+    for i, j in _candidates(size, factors):
+        rest = [f for k, f in enumerate(factors) if k not in (i, j)]
+        x, y = factors[i], factors[j]
+        gone = (x | y).difference(kept, *rest)
+        later, pairs = _best(size, [*rest, (x | y) - gone], kept)
+        now = size.product(x, y, gone)
+        if now + later < best[0]:
+            best = now + later, ((i, j), *pairs)
     return cost + best[0], best[1]
+
+
+def _candidates(size: Sizes, factors: Sequence[Axes]) -> list[tuple[int, int]]:
+    """The pairs that may be multiplied first."""
+    pairs = [(i, j) for j in range(len(factors)) for i in range(j)]
+    inside = [(i, j) for i, j in pairs if factors[i] <= factors[j] or factors[j] <= factors[i]]
+    return [min(inside, key=lambda pair: size(factors[pair[0]] | factors[pair[1]]))] if inside else pairs
 
 
 def missing(term: Term) -> Axes:

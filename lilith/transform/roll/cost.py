@@ -19,7 +19,7 @@ FUSED, SMALL = 0.8, 64
 
 LOOP, BATCH, STACKED, TOGETHER = 150.0, 30.0, 9.0, 0.5
 
-FUSIBLE = 0.0
+FUSIBLE = 16.0
 """What a megabyte of rows costs that each of several columns (those of a Jacobian) writes and reads: unrolled, what the
 rows are made of is one kernel with what reads them. 0.05 to 0.4 ms per call, and a program is called many times."""
 
