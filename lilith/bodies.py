@@ -11,7 +11,7 @@ from lilith import tree
 from lilith.derive import function_name
 from lilith.ir.graph import Builder, Graph, Value
 from lilith.ir.type import TensorType, result_dtype
-from lilith.numpy.views import Storage, write
+from lilith.numpy.views import Storage, suspect, write
 from lilith.ops import elementwise
 from lilith.signature import describe
 from lilith.source import ArgumentError, DtypeError, ShapeError
@@ -178,6 +178,7 @@ def enter(arrays: Sequence[Tracer], own: Sequence[Tracer]) -> None:
     trace = current_trace()
     for x, y in zip(arrays, own, strict=True):
         y.memory = Storage(getattr(x.memory, "ordered", False))
+        y.memory.suspect = suspect(x)
         trace.entered[id(x)] = x, y
 
 

@@ -27,7 +27,7 @@ Place = tuple[tuple[types.CodeType, int], ...]
 
 
 class Assigned(BaseException):
-    """An array made at some place is assigned a traced value."""
+    """An array made at some place is assigned a traced value, or read at a traced index."""
 
     def __init__(self, place: Place):
         super().__init__()
@@ -48,6 +48,11 @@ class Noted(np.ndarray):
             raise Assigned(self.place)
         super().__setitem__(key, item)
 
+    def __getitem__(self, key: Any) -> Any:
+        if self.place is not None and contains_tracer(key if isinstance(key, tuple) else [key]):
+            raise Assigned(self.place)  # an array of the program takes traced indices
+        return super().__getitem__(key)
+
     def fill(self, value: Any) -> None:
         """numpy.ndarray.fill."""
         self[...] = value
@@ -63,6 +68,56 @@ class Noted(np.ndarray):
         if self.place is not None:
             raise Assigned(self.place)
 
+    def __setattr__(self, name: str, value: Any) -> None:
+        if name in ("real", "imag", "flat") and contains_tracer(value):
+            self.refuse_write()
+        super().__setattr__(name, value)
+
+    @property
+    def flat(self) -> Any:
+        """numpy.ndarray.flat."""
+        return NotedFlat(self)
+
+    @flat.setter
+    def flat(self, value: Any) -> None:
+        self[...].view(np.ndarray).flat[:] = value
+
+
+class NotedFlat:
+    """The `flat` of a noted array, to go through, to read and to assign."""
+
+    def __init__(self, base: Noted):
+        self.base = base
+        self._elements = np.asarray(base).flat
+
+    def __getattr__(self, name: str) -> Any:
+        return getattr(self._elements, name)
+
+    def __array__(self, dtype: Any = None, copy: Any = None) -> np.ndarray:
+        return np.asarray(self._elements, dtype=dtype, copy=copy)
+
+    def __len__(self) -> int:
+        return len(self._elements)
+
+    def __iter__(self) -> NotedFlat:
+        return self
+
+    def __next__(self) -> Any:
+        return next(self._elements)
+
+    def __getitem__(self, key: Any) -> Any:
+        found = self._elements[key]
+        if type(found) is np.ndarray:
+            noted = found.view(Noted)
+            noted.place = self.base.place
+            return noted
+        return found
+
+    def __setitem__(self, key: Any, item: Any) -> None:
+        if contains_tracer([key, item]):
+            self.base.refuse_write()
+        self._elements[key] = item
+
 
 class Makers:
     """The stand-ins of one trace.
@@ -71,12 +126,13 @@ class Makers:
         traced: places whose arrays are traced from the start.
         noting: whether other arrays are made `Noted`.
         helped: whether a call was of help that NumPy could not have answered.
+        decides_items: whether numbers are decided that are assigned into plain arrays of ints or bools.
     """
 
     def __init__(self) -> None:
         self.traced: set[Place] = set()
         self.noting = True
-        self.helped = False
+        self.helped = self.decides_items = False
         self._module = _Module(self)
         self._functions: dict[Any, Callable[..., Any]] = {}
 
@@ -110,13 +166,17 @@ class Makers:
             return instead(*args, **kwargs)
         if f is np.fill_diagonal and args and isinstance(args[0], Noted):
             args[0].refuse_write()
-        try:
-            return self._made(f, f(*args, **kwargs), [*args, *kwargs.values()])
-        except Exception as error:
-            if not isinstance(uncovered(error), AssignedPlain):
-                raise
-        self.helped = True
-        return f(*map(_joined, args), **{name: _joined(x) for name, x in kwargs.items()})
+        for helping in (None, _items_joined, _joined):
+            given, options = args, kwargs
+            if helping is not None:
+                self.helped = True
+                given, options = tuple(map(helping, args)), {name: helping(x) for name, x in kwargs.items()}
+            try:
+                return self._made(f, f(*given, **options), [*given, *options.values()])
+            except Exception as error:
+                if helping is _joined or not isinstance(uncovered(error), AssignedPlain):
+                    raise
+        raise AssertionError("the last way returns or raises")
 
     def _made(self, f: Any, array: Any, given: Sequence[Any]) -> Any:
         if type(array) not in (np.ndarray, Noted) or array.dtype.kind not in "biufc" or not is_tracing():
@@ -127,12 +187,13 @@ class Makers:
         place = _place()
         if place in self.traced:
             plain = np.asarray(array)
+            ordered = plain.flags.c_contiguous
             if f in (np.empty, np.empty_like):
-                return new_array(full(0, plain.shape, plain.dtype))
+                return new_array(full(0, plain.shape, plain.dtype), ordered)
             first = plain.reshape(-1)[:1]
             if plain.size > 1 and (plain == first).all():
-                return new_array(full(first[0], plain.shape, plain.dtype))
-            return new_array(lift(plain))
+                return new_array(full(first[0], plain.shape, plain.dtype), ordered)
+            return new_array(lift(plain), ordered)
         if not self.noting:
             return array
         noted = array.view(Noted)
@@ -153,7 +214,9 @@ class _Module(types.ModuleType):
 
 
 def _makes_arrays(x: Any) -> bool:
-    """Whether x is a function of NumPy's main namespace, no ufunc and no class."""
+    """Whether x is a function of NumPy's main namespace, no ufunc and no class but ndenumerate."""
+    if x is np.ndenumerate:
+        return True
     name = getattr(x, "__name__", None)
     return (
         callable(x)
@@ -171,6 +234,11 @@ def _view(array: np.ndarray, x: np.ndarray) -> np.ndarray:
     noted = array.view(Noted)
     noted.place = x.place
     return noted
+
+
+def _items_joined(x: Any) -> Any:
+    """A list of arrays and lists of traced values as a list of arrays: what np.concatenate([y, [x[0]]]) joins."""
+    return [_joined(item) for item in x] if isinstance(x, (list, tuple)) else x
 
 
 def _joined(x: Any) -> Any:
@@ -192,7 +260,8 @@ def _place() -> Place:
 def with_buffers(record: Callable[[Makers | None], Any]) -> Any:
     """`record(None)`; where that asks a traced array to be a plain one, with stand-ins: `record(makers)`.
 
-    The error is the first one where that is no help.
+    The error is the first one where that is no help. Into an array of ints or bools that cannot be traced goes the
+    number that is decided.
     """
     try:
         return record(None)
@@ -208,9 +277,13 @@ def with_buffers(record: Callable[[Makers | None], Any]) -> Any:
             if assigned.place in makers.traced:
                 raise first from None
             makers.traced.add(assigned.place)
+        except AssignedPlain:
+            if makers.decides_items:
+                break
+            makers.decides_items = True
         except Exception:
             break  # what it is shows in the last trace, where other arrays are plain again
-    if not makers.traced and not makers.helped:
+    if not makers.traced and not makers.helped and not makers.decides_items:
         raise first
     makers.noting = False
     try:

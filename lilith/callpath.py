@@ -20,7 +20,7 @@ from lilith.result import GradResult
 from lilith.source import DeviceError
 from lilith.straight import TooRich, Writer
 from lilith.trace import Traced
-from lowering.carrier import Array, ArrayImpl, devices_holding, is_about_devices, set_x64, swap_x64
+from lowering.carrier import Array, ArrayImpl, devices_holding, is_about_devices, set_x64, swap_x64, taken_over
 from lowering.runtime import JAX, PYTHON, SCALAR
 
 
@@ -93,6 +93,7 @@ class _Call:
             "GradResult": GradResult,
             "swap_x64": swap_x64,
             "set_x64": set_x64,
+            "taken_over": taken_over,
         }
 
     def write(self, leaves: Sequence[Named], given: Sequence[Named], diverged: str) -> None:
@@ -197,12 +198,12 @@ class _Call:
         return inputs + [x for i, x in enumerate(given) if i not in grouped]
 
     def _outputs(self) -> list[str]:
-        """The graph's outputs as expressions. NumPy results are writeable: each of the program's outputs is copied
-        once, and arrays packed in one are views of its one copy."""
+        """The graph's outputs as expressions. NumPy results are writeable: each of the program's outputs is taken over
+        once, and arrays packed in one are views of its memory."""
         w, places = self.writer, self.layout.places
         kinds, outputs = self.derivation.kinds[: len(places)], self.derivation.graph.outputs[: len(places)]
         for output in sorted({place[0] for place, kind in zip(places, kinds, strict=True) if kind != JAX}):
-            w.line(f"b{output} = asarray(outputs[{output}]).copy()")
+            w.line(f"b{output} = taken_over(outputs[{output}])")
         names = w.unpack("y", "outputs", self.layout.results) if JAX in kinds else []
         found = []
         for y, kind, (output, start) in zip(outputs, kinds, places, strict=True):

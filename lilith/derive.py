@@ -146,6 +146,7 @@ def _traceable(
                 x.memory = Storage(ordered=True, captured=name, nested=isinstance(value, Tracer))
         args, kwargs = arguments.rebuild(tracers[:count])
         inner = substitute(f, captures, tracers[count:], stand_in)
+        current.builder.decides_items = makers is not None and makers.decides_items  # type: ignore[union-attr]
         try:
             return inner(*args, **kwargs)
         except (TypeError, ValueError, RuntimeError) as error:
@@ -184,6 +185,7 @@ def record(
     decisions: Decisions | None = None,
     types: Sequence[TensorType] | None = None,
     columns: Callable[[Graph], Columns] | None = None,
+    whole: bool = False,
 ) -> Recorded:
     """Trace f on tracers in place of the arguments' and the captures' dynamic leaves.
 
@@ -193,6 +195,7 @@ def record(
             are none, such code is an error.
         types: of the arguments' dynamic leaves, where they are not those of the values: then no values are known.
         columns: of a recorded graph: what becomes of it, as rolling has to know; None for one derivative.
+        whole: leave the graph as it was traced, with what the result does not need and with repeats as they are.
     """
     dynamic = [leaf for leaf in arguments.leaves if leaf.kind != STATIC]
     known = types is None
@@ -228,7 +231,7 @@ def record(
         refuse_entropy(recorded, with_buffers(recorded_once), name, definition(f))
     if not captures.whole and any(isinstance(leaf, Traced) and leaf.constant for leaf in recorded.leaves):
         raise NeedsContent(None, whole=True)
-    if not config.roll or interpreted:
+    if not config.roll or interpreted or whole:
         return recorded
     given = zip(recorded.graph.inputs, values, strict=False)
     together = [x for x, value in given if known and isinstance(value, (np.ndarray, np.generic, float))]
@@ -239,10 +242,9 @@ def rolled(recorded: Recorded, together: Sequence[Value], columns: Columns) -> R
     """What was recorded, with the repeats of its graph as loops; `together`: inputs that come from the host, where it
     costs little to stack them; `columns`: how many derivatives at once are taken of it."""
     graph, guards = recorded.graph, recorded.guards
-    whole, repeats = roll(
-        graph.with_outputs((*graph.outputs, *[guard.value for guard in guards])), len(guards), together, columns
-    )
-    if not repeats:
+    asked = graph.with_outputs((*graph.outputs, *[guard.value for guard in guards]))
+    whole, repeats = roll(asked, len(guards), together, columns)
+    if whole is asked:
         return recorded
     outputs, predicates = whole.outputs[: len(graph.outputs)], whole.outputs[len(graph.outputs) :]
     return recorded._replace(

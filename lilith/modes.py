@@ -272,8 +272,8 @@ def _columns(asked: Asked, graph: Graph, wanted: Sequence[int]) -> Columns:
     if any(kind(x.dtype) == "c" for x in (*results, *sources)):
         return Columns()
     if _in_reverse(asked, results, sources):
-        return Columns(sum(y.type.size for y in results), tuple(sources))
-    return Columns(sum(x.type.size for x in sources))
+        return Columns(sum(y.type.size for y in results), tuple(sources), linear=True)
+    return Columns(sum(x.type.size for x in sources), linear=True)
 
 
 def _in_reverse(asked: Asked, results: Sequence[Value], sources: Sequence[Value]) -> bool:

@@ -9,6 +9,7 @@ from typing import Any
 from lilith import tree
 from lilith.signature import declared_static
 from lilith.source import GradientError
+from lowering.carrier import ArrayImpl, block_until_ready
 
 
 class Labels:
@@ -186,6 +187,24 @@ class GradResult:
         slopes = {p for p, slope in self.paths().items() if slope is not None}
         below = [p for p in slopes if p.startswith(path) and p != path and p[len(path)] in ".["]
         return bool(below) and all(p in labels.zeros for p in below)
+
+    def block_until_ready(self) -> GradResult:
+        """Wait until the gradients are there, and return this result. `jax.block_until_ready` does so too.
+
+        A call whose arrays are all jax.Arrays returns before its program has finished; whoever measures time must wait.
+
+        >>> import numpy as np
+        >>> from lilith import grad, to_device
+        >>> val, g = grad(lambda x: x * x, to_device(np.float32(3.0), "cpu"))
+        >>> g.block_until_ready()
+        GradResult(1)
+        """
+        for entry in self._entries:
+            if entry.__class__ is ArrayImpl:
+                entry.block_until_ready()
+            else:
+                block_until_ready(entry)
+        return self
 
     def why(self, path: int | str) -> str:
         """Why a gradient is None, zero or NaN: what cuts the way to it, and on which line of yours.

@@ -26,7 +26,7 @@ def is_internal(filename: str) -> bool:
         installed = "site-packages" in parts or "dist-packages" in parts
         found = _internal[filename] = (
             (filename.startswith(_OURS) and not filename.startswith(_DEMOS))
-            or filename.startswith(("<frozen", "<lilith", "<__array_function__"))
+            or filename.startswith(("<frozen", "<lilith", "<__array_function__", "numpy/random/"))
             or (installed and not _LIBRARIES.isdisjoint(parts))
         )
     return found

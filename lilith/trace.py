@@ -11,10 +11,18 @@ import numpy as np
 
 from lilith import ndarray, tree  # noqa: F401  ndarray: gives Tracer its methods
 from lilith.guards import Decisions, Guard, Knowledge, Unknown, decide
-from lilith.ir.graph import Builder, Graph, Literal, Value, current
+from lilith.ir.graph import Builder, Graph, Literal, Source, Value, current
 from lilith.ir.primitive import primitive
 from lilith.ir.type import TensorType, is_supported
-from lilith.source import DtypeError, LeakedTracerError, LilithError, TraceError, user_source
+from lilith.source import (
+    DtypeError,
+    LeakedTracerError,
+    LilithError,
+    TraceError,
+    UnsupportedError,
+    is_internal,
+    user_source,
+)
 from lilith.tracer import FUNCTIONS, AssignedPlain, Tracer
 
 HOIST_BYTES = 1024
@@ -55,6 +63,8 @@ class Trace(Builder):
         entered: arrays from around that are carries here, by id: they, and the tracers that stand for them.
         images: the same for their views, as they are asked for.
         pinnable: captured inputs, which become part of the key when Python code asks for their values.
+        unordered: Values of arrays that do not lie in C order in NumPy, besides transposes.
+        decides_items: whether a number that is assigned into a plain array of ints is decided, as `int(x)` is.
     """
 
     def __init__(self, name: str, decisions: Decisions | None = None):
@@ -71,7 +81,8 @@ class Trace(Builder):
         self.active = False
         self.captured: dict[int, tuple[Tracer, Value]] = {}
         self.hoisted: dict[int, tuple[np.ndarray, Value]] = {}
-        self.interpreted = False
+        self.interpreted = self.decides_items = False
+        self.unordered: set[Value] = set()
         self.constant_cache: dict[Any, Value] = {}
         self._aliases: dict[int, tuple[Any, int]] = {}
 
@@ -255,16 +266,59 @@ def _describe(x: Any) -> str:
 def uncovered(error: Exception) -> Exception:
     """Our error where NumPy has covered it with one of its own, as it does when an array element is assigned."""
     cause = error.__cause__
-    if isinstance(error, LilithError) or not isinstance(cause, LilithError):
+    if isinstance(error, LilithError):
+        return error
+    for text, make in _OF_NUMPY.items():
+        if text in str(error):
+            return make(_raised_at(error))
+    if not isinstance(cause, LilithError):
         return error
     if "setting an array element" not in str(error):
         return cause
+    return _assigned_plain(cause.source)
+
+
+def _assigned_plain(source: Source | None) -> LilithError:
     return AssignedPlain(
         "a traced array was assigned into a plain ndarray, or a list of them made into one",
         hint="make the array with lilith.numpy.zeros or lilith.numpy.empty; or collect the parts in a list and join "
         "them with np.stack or np.concatenate",
-        source=cause.source,
+        source=source,
     )
+
+
+def _no_nditer(source: Source | None) -> LilithError:
+    return UnsupportedError(
+        "np.nditer of a traced array, which has no memory to go through",
+        hint="for i in np.ndindex(x.shape): x[i] and y[i] = v are the elements, in C order",
+        source=source,
+    )
+
+
+def _no_shuffle_axis(source: Source | None) -> LilithError:
+    return UnsupportedError(
+        "shuffle(x, axis=...) of a traced array",
+        hint="x[...] = np.take(x, generator.permutation(x.shape[axis]), axis=axis)",
+        source=source,
+    )
+
+
+# what NumPy says, without a cause, where it is given a traced array: our error in its place
+_OF_NUMPY = {
+    "Error setting single item of array": _assigned_plain,
+    "cannot be written back to via WRITEBACKIFCOPY": _no_nditer,
+    "Axis argument is only supported on ndarray objects": _no_shuffle_axis,
+}
+
+
+def _raised_at(error: Exception) -> Source | None:
+    """The innermost line of the user's that an error has passed."""
+    source, trace = None, error.__traceback__
+    while trace is not None:
+        if not is_internal(trace.tb_frame.f_code.co_filename):
+            source = Source(trace.tb_frame.f_code, trace.tb_lasti)
+        trace = trace.tb_next
+    return source
 
 
 class Recorded(NamedTuple):

@@ -3,8 +3,11 @@
 from __future__ import annotations
 
 import difflib
+import dis
+import sys
 from collections.abc import Callable, Iterator
 from numbers import Number
+from types import FrameType
 from typing import Any, NoReturn
 
 import numpy as np
@@ -121,6 +124,12 @@ class Tracer:
         """The sizes of the axes."""
         return self.value.type.shape
 
+    @shape.setter
+    def shape(self, sizes: Any) -> None:
+        raise UnsupportedError(
+            f"assignment to the shape of a traced array ({self.value.type})", hint=f"x = x.reshape({sizes!r})"
+        )
+
     @property
     def dtype(self) -> np.dtype:
         """The dtype of the elements."""
@@ -198,6 +207,7 @@ class Tracer:
             )
         if remedy := replacement():
             _no_value(self, "the truth value", remedy)
+        self._refuse_item(np.dtype(bool))
         return bool(self._decide(False, "the truth value"))
 
     def __hash__(self) -> int:
@@ -211,6 +221,7 @@ class Tracer:
     def __int__(self) -> int:
         if self.dtype.kind == "c":
             raise DtypeError(f"int() of a complex traced array ({self.value.type})", hint="int(x.real)")
+        self._refuse_item(np.dtype(int))
         return self._decide(True, "int()")
 
     def __index__(self) -> int:
@@ -220,6 +231,16 @@ class Tracer:
                 hint="convert it with int(x), or pass the number as a Python int: it is static then",
             )
         return self._decide(True, "an index or a length", table_hint())
+
+    def _refuse_item(self, dtype: np.dtype) -> None:
+        """The error where NumPy asks for the number because it is assigned to an element of a plain array."""
+        recorder = self.recorder
+        if assigns_item(sys._getframe(2)) and not (recorder.decides_items and recorder.knowledge is not None):
+            raise AssignedPlain(
+                f"a traced array ({self.value.type}) was assigned into a plain ndarray of dtype {dtype}",
+                hint=f"make the array with lilith.numpy.zeros(n, {dtype}); np.zeros(n) keeps fractions and gradients",
+                tracers=(self,),
+            )
 
     def _decide(self, integer: bool, what: str, remedy: str | None = None) -> int:
         """The value that Python code decides by, which becomes a guard of the trace."""
@@ -236,7 +257,11 @@ class Tracer:
         )
 
     def __complex__(self) -> complex:
-        return _no_value(self, "complex()", "use NumPy functions; x.astype(complex) converts")
+        raise AssignedPlain(
+            f"complex() of a traced array ({self.value.type}): its value is not known while tracing",
+            hint="use NumPy functions; x.astype(complex) converts",
+            tracers=(self,),
+        )
 
     def item(self, *args: Any) -> Any:
         """The Python bool or int of an array with one; an error for floats, whose value is not known while tracing."""
@@ -401,6 +426,11 @@ class Tracer:
 
 
 _ORDINARY = frozenset({Tracer, int, float, complex, bool, np.ndarray, np.float64, np.float32, np.int64})
+
+
+def assigns_item(frame: FrameType) -> bool:
+    """Whether a frame is at an assignment x[key] = v right now, so that who is called from it is called by x."""
+    return dis.opname[frame.f_code.co_code[frame.f_lasti]] == "STORE_SUBSCR"
 
 
 def refuse_out(name: str, out: Any) -> NoReturn:

@@ -88,7 +88,7 @@ def _of_static(leaf: Leaf) -> str:
 def _trace(
     f: Callable[..., Any], spec: Spec, cotangent: Any, arguments: Arguments, captures: Captures, leaf: Leaf
 ) -> _Traced:
-    recorded = record(f, arguments, captures, decisions=Decisions())
+    recorded = record(f, arguments, captures, decisions=Decisions(), whole=True)
     dynamic = [x for x in arguments.leaves if x.kind != STATIC]
     place = next(i for i, x in enumerate(dynamic) if x.path == leaf.path)
     values = [*[x.value for x in dynamic], *captures.leaves, *recorded.hoisted]

@@ -110,6 +110,8 @@ class Emitter:
         read: the values that the nodes at hand and their results use; a rule may leave out what nobody reads.
         names: what those of these values are called that are written.
         makers: the nodes at hand, by their results.
+        users: the nodes at hand, by their operands.
+        counts: of the elements that share an extremum, by what they were counted for.
         location: the suffix that books an operation on the user's line.
     """
 
@@ -122,11 +124,12 @@ class Emitter:
         self.read: Callable[[], frozenset[Value]] = frozenset
         self.names: dict[Value, str] = {}
         self.makers: Callable[[], dict[Value, Node]] = dict
+        self.users: Callable[[], dict[Value, list[Node]]] = dict
+        self.counts: dict[tuple, tuple[str, TensorType]] = {}
         self.location = ""
         self._count = 0
         self._references: dict[tuple[int, int], str] = {}
         self._locations: dict[str, int] = {}
-        self._passed_on: set[Value] | None = None
 
     def fresh(self) -> str:
         """A new SSA name."""
@@ -198,11 +201,10 @@ class Emitter:
 
     def body(self, graph: Graph, operands: Sequence[str]) -> list[str]:
         """Write a graph's operations for operands of these names; returns the names of its outputs."""
-        outer, passed_on = self.graph, self._passed_on
-        self.graph, self._passed_on = expand(graph), None
+        outer, self.graph = self.graph, expand(graph)
         names = dict(zip(graph.inputs, operands, strict=True))
         results = self.write(self.graph.nodes, names, self.graph.outputs, located=True)
-        self.graph, self._passed_on = outer, passed_on
+        self.graph = outer
         return results
 
     def region(
@@ -217,14 +219,6 @@ class Emitter:
         body, self.lines = "\n".join(self.lines), outer
         arguments = ", ".join(f"{name}: {tensor_type(t)}" for name, t in zip(names, types, strict=True))
         return f"{{ ^bb0({arguments}):\n{body} }}" if arguments else f"{{\n{body} }}"
-
-    def is_stored(self, value: Value) -> bool:
-        """Whether a value goes to memory in any case: it is an output or an operand of a matrix product, and of nothing
-        that could be computed in one pass with it."""
-        if self._passed_on is None:
-            users = (node for node in self.graph.nodes if node.primitive.name != "dot_general")
-            self._passed_on = {x for node in users for x in node.operands}
-        return value not in self._passed_on
 
     def locate(self, source: Source | None) -> None:
         """Book the operations that follow on a line of the user's."""
@@ -246,9 +240,10 @@ class Emitter:
 
         `located`: each node is booked on its own line of the user's, else all are on the line at hand.
         """
-        outer = self.read, self.names, self.makers
+        outer = self.read, self.names, self.makers, self.users
         self.read = functools.cache(lambda: frozenset([x for node in nodes for x in node.operands]).union(results))
         self.makers = functools.cache(lambda: {y: node for node in nodes for y in node.results})
+        self.users = functools.cache(lambda: _users(nodes))
         self.names = names
         for node in nodes:
             if located:
@@ -258,12 +253,20 @@ class Emitter:
                 names[node.results[0]] = out
             else:
                 names.update(zip(node.results, out, strict=True))
-        self.read, self.names, self.makers = outer
+        self.read, self.names, self.makers, self.users = outer
         return [names[y] for y in results]
 
     def location_lines(self) -> list[str]:
         """The definitions of the locations, for the end of the module."""
         return [f"#loc{number} = {line}" for line, number in self._locations.items()]
+
+
+def _users(nodes: Sequence[Node]) -> dict[Value, list[Node]]:
+    found: dict[Value, list[Node]] = {}
+    for node in nodes:
+        for x in node.operands:
+            found.setdefault(x, []).append(node)
+    return found
 
 
 def _region(

@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import collections
 import dataclasses
+import gc
 import types
 from functools import partial
 
@@ -328,3 +329,57 @@ def test_code_that_takes_apart_finds_what_flatten_finds():
         key = lilith.signature.sign((m,), {})[0]
         change(m)
         assert (taken(m) is MISS) == (lilith.signature.sign((m,), {})[0] != key)
+
+
+def aligned(n: int) -> np.ndarray:
+    """An array whose memory XLA takes as it is."""
+    raw = np.zeros(n + 8)
+    start = -raw.ctypes.data % 64 // 8
+    x = raw[start : start + n]
+    x[:] = np.arange(n)
+    return x
+
+
+def test_large_results_are_the_callers_own():
+    """Results keep XLA's memory: it must not be that of an argument, of another result, of a constant or of the next
+    call's result."""
+    n = 20_000
+    x, table = aligned(n), aligned(n)
+    f = lilith.jit(lambda x: (x, x, 2 * x, 2 * x, table, np.ones(n), x[::-1], x.reshape(2, -1)))
+    first, want = f(x), [x.copy(), x.copy(), 2 * x, 2 * x, table.copy(), np.ones(n), x[::-1].copy(), x.reshape(2, -1)]
+    want = [w.copy() for w in want]
+    for y in first:
+        assert y.flags.writeable and y.flags.c_contiguous and not np.shares_memory(y, x)
+        assert not np.shares_memory(y, table)
+    second = f(x)
+    for i, y in enumerate(first):
+        y += 1.0
+        for other in [*first[i + 1 :], *second]:
+            assert not np.shares_memory(y, other)
+    for y, w in zip(second, want, strict=True):
+        np.testing.assert_array_equal(y, w)
+    for y, w in zip(f(x), want, strict=True):
+        np.testing.assert_array_equal(y, w)
+    np.testing.assert_array_equal(x, np.arange(n))
+    np.testing.assert_array_equal(table, np.arange(n))
+
+
+def test_large_results_outlive_what_made_them():
+    n = 50_000
+    kept = [lilith.jit(eval(f"lambda x: {k} * x"))(np.ones(n)) for k in range(1, 5)]
+    views = [y[::2] for y in kept]
+    del kept
+    gc.collect()
+    others = [np.full(n, 7.0) for _ in range(8)]
+    for k, view in enumerate(views, 1):
+        np.testing.assert_array_equal(view, np.full(n // 2, float(k)))
+    assert len(others) == 8
+
+
+def test_a_large_gradient_shared_by_numpy_and_jax_arguments():
+    n = 20_000
+    x, y = np.ones(n), jax.device_put(np.ones(n, np.float32))
+    for _ in range(2):
+        _, g = lilith.grad(lambda x, y: np.sum((x + y) ** 2), x.astype(np.float32), y)
+        g[0][:] = -1.0
+        np.testing.assert_array_equal(np.asarray(g[1]), np.full(n, 4.0))

@@ -205,6 +205,29 @@ def test_large_sums_without_products_stay_in_the_loop():
     assert len(way_back.results) == way_back.params["carries"]
 
 
+def test_a_small_loop_stays_whole():
+    """Nothing is done for all steps at once before or after it: that would cost more than it saves."""
+
+    def f(y, rows):
+        return np.sum(lilith.scan(lambda y, x: (0.5 * y + np.sin(x) * np.exp(x), None), y, rows)[0])
+
+    def work_outside(n):
+        graph = lilith.trace_grad(f, np.ones(n), np.ones((200, n)), wrt=0)
+        return [node for node in graph.nodes if node.primitive.name == "sin"]
+
+    assert not work_outside(3) and work_outside(4000)
+
+
+def test_a_long_recurrence_stays_whole():
+    """Where most of a step takes part in the recurrence little is gained by what could leave it."""
+
+    def f(y, rows):
+        return np.sum(lilith.scan(lambda y, x: (np.tanh(np.tanh(np.tanh(y * x))) + np.sin(x), None), y, rows)[0])
+
+    graph = lilith.trace_grad(f, np.ones(2000), np.ones((200, 2000)), wrt=0)
+    assert not [node for node in graph.nodes if node.primitive.name == "sin"]
+
+
 @pytest.mark.parametrize("length", [0, 1])
 def test_short_loops(length):
     def f(W, h):

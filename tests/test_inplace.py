@@ -19,6 +19,8 @@ from lilith.trace import trace_call
 from tests.numpy_samples import SUBJECTS
 
 X = np.arange(1.0, 13.0).reshape(3, 4)
+PLACES = np.arange(60)
+indices = [PLACES]  # what random programs take their indices from: traced where the program is
 
 
 def outcome(f, *args):
@@ -120,11 +122,18 @@ def random_write(r, x):
         if y.ndim:
             y[1:] = y[:-1]
 
+    def at_index(y, other):
+        y[(*[slice(None)] * axis, indices[0][place])] += number
+
+    axis = r.randrange(max(x.ndim, 1))
+    place = r.randrange(max(x.shape[axis], 1)) if x.ndim else 0
     choices = [
         assign(key, number), operate(key, number), double, shift, from_other, add_other, masked, out, backwards,
         lambda y, other: y.fill(number),
         lambda y, other: np.copyto(y, other),
     ]  # fmt: skip
+    if rows and x.size:
+        choices += [at_index, at_index]
     if rows:
         choices += [assign(rows, number), operate(rows, number), assign((Ellipsis, 0) if x.shape[-1] else key, number)]
     return r.choice(choices)
@@ -134,11 +143,10 @@ def is_array(x):
     return isinstance(x, np.ndarray)
 
 
-def program(r, x):
+def statements(r, live, count):
     """Statements, planned on NumPy arrays: ("view", name, f) and ("write", name, f, other)."""
-    live = [x.copy()]
     steps = []
-    for _ in range(r.randint(2, 7)):
+    for _ in range(count):
         i = r.randrange(len(live))
         if r.random() < 0.5:
             f = random_view(r, live[i])
@@ -154,35 +162,92 @@ def program(r, x):
     return steps
 
 
+def perform(step, live):
+    if step[0] == "view":
+        live.append(step[2](live[step[1]]))
+    else:
+        step[2](live[step[1]], live[step[3]])
+
+
 def run(steps, x, snapshot):
     live = [x * 1.0]
     states = []
     for step in steps:
-        if step[0] == "view":
-            live.append(step[2](live[step[1]]))
-        else:
-            step[2](live[step[1]], live[step[3]])
+        perform(step, live)
         states.append([snapshot(y) for y in live])
     return states
 
 
-@settings(max_examples=150, deadline=None, suppress_health_check=list(HealthCheck))
-@given(st.randoms(use_true_random=False), st.sampled_from([(6,), (3, 4), (2, 3, 2), (1, 4), ()]))
-def test_programs_are_numpys(r, shape):
-    x = np.arange(1.0, 1.0 + np.prod(shape)).reshape(shape)
-    if shape == ():
-        x = np.ones(())
-    steps = program(r, x)
-    if shape == ():
-        steps = []
-    expected = [y for state in run(steps, x, np.copy) for y in state]
+def is_numpys(f, x):
+    """f(x, np.copy), a list of arrays, is the same where x and the indices are traced."""
+    expected = f(x.copy(), np.copy)
+
+    def traced(x, places):
+        indices[0] = places
+        return f(x, lambda y: y.copy())
+
     try:
-        found = outcome(lambda x: [y for state in run(steps, x, lambda y: y.copy()) for y in state], x)
+        found = outcome(traced, x, PLACES)
     except lilith.TraceError as error:
         assert "order in memory" in str(error)
         return
+    finally:
+        indices[0] = PLACES
     for a, b in zip(expected, found, strict=True):
-        assert a.shape == b.shape and np.array_equal(a, b)
+        assert a.shape == b.shape and np.allclose(a, b, rtol=1e-13, equal_nan=True)
+
+
+@settings(max_examples=150, deadline=None, suppress_health_check=list(HealthCheck))
+@given(st.randoms(use_true_random=False), st.sampled_from([(6,), (3, 4), (2, 3, 2), (1, 4)]))
+def test_programs_are_numpys(r, shape):
+    x = np.arange(1.0, 1.0 + np.prod(shape)).reshape(shape)
+    steps = statements(r, [x * 1.0], r.randint(2, 7))
+    often = r.random() < 0.7  # else arrays are read at the end only
+    states = lambda x, snapshot: run(steps, x, snapshot if often else lambda y: y)  # noqa: E731
+    is_numpys(lambda x, snapshot: [y * 1.0 for state in states(x, snapshot)[0 if often else -1 :] for y in state], x)
+
+
+@settings(max_examples=60, deadline=None, suppress_health_check=list(HealthCheck))
+@given(st.randoms(use_true_random=False), st.sampled_from([(6,), (3, 4), (2, 3, 2), (1, 4)]))
+def test_programs_in_loops_are_numpys(r, shape):
+    x = np.arange(1.0, 1.0 + np.prod(shape)).reshape(shape)
+    live = [x * 1.0]
+    before = statements(r, live, r.randint(1, 5))
+    count = len(live)
+    inside = statements(r, live, r.randint(1, 6))
+    del live[count:]
+    after = statements(r, live, r.randint(1, 5))
+    kind = r.choice(["fori_loop", "scan", "while_loop", "cond", "nested"])
+
+    def f(x, snapshot):
+        live = [x * 1.0]
+        for step in before:
+            perform(step, live)
+
+        def body(i, c):
+            own = list(live)
+            for step in inside:
+                perform(step, own)
+            return c
+
+        if snapshot is np.copy:
+            for i in range({"cond": 1, "nested": 4}.get(kind, 3)):
+                body(i, 0.0)
+        elif kind == "fori_loop":
+            lilith.fori_loop(0, 3, body, 0.0)
+        elif kind == "scan":
+            lilith.scan(lambda c, y: (body(0, c), None), 0.0, np.zeros(3))
+        elif kind == "while_loop":
+            lilith.while_loop(lambda i: i < 3, lambda i: body(i, i + 1), 0)
+        elif kind == "cond":
+            lilith.cond(indices[0][1] > 0, lambda: body(0, 0.0), lambda: 0.0)
+        else:
+            lilith.fori_loop(0, 2, lambda i, c: lilith.fori_loop(0, 2, body, c), 0.0)
+        for step in after:
+            perform(step, live)
+        return [snapshot(y) for y in live]
+
+    is_numpys(f, x)
 
 
 # ---- programs as people write them ----------------------------------------------------------------------------------

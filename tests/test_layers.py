@@ -98,7 +98,7 @@ def test_imports_go_one_way(path):
 
 @pytest.mark.parametrize("path", FILES, ids=module_name)
 def test_only_the_carrier_knows_jax(path):
-    if module_name(path) == "lowering.carrier":
+    if module_name(path).startswith("lowering.carrier"):
         return
     for target in imports(path, top_level_only=False):
         assert target.split(".")[0] not in ("jax", "jaxlib"), f"{path} imports {target}"

@@ -236,12 +236,16 @@ def test_every_derivative_is_that_of_the_unrolled_loop(f, args):
     same(forward(first, both).verify(), forward(expected, both), [*values, *moves], 1e-8)
 
 
+@pytest.mark.parametrize("large", [False, True])
 @pytest.mark.parametrize(("f", "args"), CASES, ids=IDS)
-def test_the_same_where_arrays_are_large(f, args, monkeypatch):
-    """What is done for small arrays only is left out: slow functions kept, small rows ahead, carries from the stack."""
-    monkeypatch.setattr("lilith.transform.loops.PASSED_BYTES", 0)
-    monkeypatch.setattr("lilith.transform.loops.CACHE_BYTES", 0)
-    monkeypatch.setattr("lilith.transform.fission.SMALL_BYTES", 0)
+def test_the_same_where_arrays_are_large(f, args, large, monkeypatch):
+    """What is done for small loops and for small arrays only is left out: everything in one loop; slow functions kept,
+    small rows ahead, carries from the stack."""
+    monkeypatch.setattr("lilith.ops.small.WORK", 0)
+    if large:
+        monkeypatch.setattr("lilith.transform.loops.PASSED_BYTES", 0)
+        monkeypatch.setattr("lilith.transform.loops.CACHE_BYTES", 0)
+        monkeypatch.setattr("lilith.transform.fission.SMALL_BYTES", 0)
     loop, plain = graphs(f, args)
     first, expected = [simplify(reverse(g, range(len(args)))).verify() for g in (loop, plain)]
     same(first, expected, [*args, np.asarray(0.7)])
@@ -435,9 +439,16 @@ def _program(api, body, outputs, M, x, w, a, b):
 
 
 @settings(max_examples=25, deadline=None)
-@given(bodies())
-def test_random_bodies(drawn):
+@given(bodies(), st.booleans())
+def test_random_bodies(drawn, small):
     body, outputs = drawn
+    with pytest.MonkeyPatch.context() as patch:
+        if not small:
+            patch.setattr("lilith.ops.small.WORK", 0)
+        _check_body(body, outputs)
+
+
+def _check_body(body, outputs):
     generator = np.random.default_rng(3)
     args = [generator.normal(size=shape) for shape in ((2, 2), (3, 2), (2,), (2,), (2,))]
     wanted = range(len(args))

@@ -39,7 +39,7 @@ def every_copy_is_checked(monkeypatch: pytest.MonkeyPatch) -> None:
 @pytest.fixture
 def whatever_it_costs(monkeypatch: pytest.MonkeyPatch) -> None:
     """Roll whatever can be rolled."""
-    for name in ("LOOP", "BATCH", "STACKED", "TOGETHER", "INNER_NODES", "INNER_COPIES"):
+    for name in ("LOOP", "BATCH", "STACKED", "TOGETHER", "INNER_NODES", "INNER_COPIES", "CLEARLY"):
         monkeypatch.setattr(cost, name, 0)
 
 

@@ -9,12 +9,13 @@ import numpy as np
 import pytest
 
 import lilith
+import lowering.small
 from lilith.ir import Builder, Graph, Value, primitive
 from lilith.ir.interpret import interpret
+from lilith.ops import small
 from lilith.ops.loops import INDEX
-from lowering import small
+from lilith.ops.small import KERNEL_PRIMITIVES
 from lowering.emit import emit
-from lowering.small import KERNEL_PRIMITIVES
 from tests.compiled import run_xla, together
 from tests.samples import Sample, samples
 from tests.test_registry import assert_close, graph_of
@@ -154,8 +155,8 @@ CASES = [
 @pytest.mark.parametrize("n", [3, 1500])
 def test_constants(n, monkeypatch):
     """Below and beyond the size from which XLA keeps constants outside of a kernel."""
-    monkeypatch.setattr(small, "_PER_OPERATION", 10_000)
-    monkeypatch.setattr(small, "_WORK", 10_000_000)
+    monkeypatch.setattr(small, "PER_OPERATION", 10_000)
+    monkeypatch.setattr(small, "WORK", 10_000_000)
     x = np.linspace(0.5, 1.0, n)
     for f in CASES:
         assert has_kernel(f, x), f.__name__
@@ -173,8 +174,10 @@ def test_a_kernel_beside_a_loop(monkeypatch):
     """The loop after it is not small: it changes in place what the kernel got."""
     x = np.linspace(0.5, 1.0, 100)
     expected = lilith.jit(lambda x: two_stacks_then_a_loop(x))(x)
-    is_small = small.is_small
-    monkeypatch.setattr(small, "is_small", lambda e, node: not node.params.get("reverse") and is_small(e, node))
+    is_small = lowering.small.is_small
+    monkeypatch.setattr(
+        lowering.small, "is_small", lambda e, node: not node.params.get("reverse") and is_small(e, node)
+    )
     assert str(lilith.lower(two_stacks_then_a_loop, x)).count(MARK) >= 1
     np.testing.assert_allclose(lilith.jit(lambda x: two_stacks_then_a_loop(x))(x), expected, rtol=1e-12)
 

@@ -12,6 +12,7 @@ import matplotlib
 
 matplotlib.use("Agg")
 from matplotlib.figure import Figure
+from matplotlib.ticker import FuncFormatter
 
 from bench.comparison import report
 from bench.comparison.workload import KINDS, load
@@ -52,7 +53,9 @@ def draw(machine: dict[str, Any], rows: list[dict[str, Any]]) -> Figure:
             top = 3 if peer == "lilith" else 2
             warm.plot(xs, ys, "o" if peer == "lilith" else "D", ms=7 if top == 3 else 4.5, color=COLOURS.get(peer),
                       label=peer, ls="none", zorder=top)  # fmt: skip
-    warm.set_xscale("log")
+    warm.set_xscale("log", base=2)
+    warm.xaxis.set_major_formatter(FuncFormatter(lambda x, _: f"{x:g}"))
+    warm.tick_params(top=True, labeltop=True)
     warm.axvline(1.0, color=COLOURS["jax.jit"], lw=0.8, zorder=1)
     warm.set_yticks(list(height.values()), [f"{name}  {size}" for name, size in places], fontsize=8)
     warm.set_ylim(-0.7, len(places) - 0.3)
@@ -87,7 +90,7 @@ def _draw_first_calls(axes: Any, rows: list[dict[str, Any]], height: dict[tuple[
 
 
 STYLE = """
-body { font: 14px/1.45 system-ui, sans-serif; margin: 2em auto; max-width: 1250px; padding: 0 1em; color: #222 }
+body { font: 14px/1.45 system-ui, sans-serif; margin: 2em auto; max-width: 1420px; padding: 0 1em; color: #222 }
 svg { max-width: 100%; height: auto }
 table { border-collapse: collapse; font-variant-numeric: tabular-nums; font-size: 12.5px; width: 100% }
 th, td { padding: 3px 8px; text-align: right; border-bottom: 1px solid #e4e4e4; white-space: nowrap }

@@ -17,6 +17,7 @@ import numpy as _np
 from lilith.numpy import (  # noqa: F401  their rules enter the tables
     applying,
     assigning,
+    changing,
     fft,
     fitting,
     fourier,
@@ -39,9 +40,12 @@ from lilith.numpy import (  # noqa: F401  their rules enter the tables
     taking,
 )
 from lilith.numpy import standard as _standard
+from lilith.numpy import views as _views
 from lilith.numpy.creation import INSTEAD as _INSTEAD
 from lilith.tracer import FUNCTIONS as _FUNCTIONS
 from lilith.tracer import UFUNCS as _UFUNCS
+
+_views.install()
 
 _ASSIGNING = "argwhere copyto fill_diagonal flatnonzero nonzero place put put_along_axis putmask".split()
 _OURS: dict[str, Any] = {

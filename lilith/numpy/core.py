@@ -19,7 +19,7 @@ import numpy as np
 from lilith.ir.graph import Value, current
 from lilith.ir.type import BFLOAT16, TensorType, dtype_name, is_supported, kind, result_dtype
 from lilith.ops import elementwise, shape
-from lilith.source import ArgumentError, DtypeError, NumberRangeError, ShapeError, TraceError, UnsupportedError
+from lilith.source import ArgumentError, DtypeError, NumberRangeError, ShapeError, UnsupportedError
 from lilith.trace import SCALAR_TYPES, as_array, current_trace
 from lilith.tracer import FUNCTIONS, Tracer
 
@@ -33,11 +33,14 @@ def lift(x: Any) -> Value:
     """The Value of anything array-like in the current trace."""
     if type(x) is Value:
         return x
-    if isinstance(x, list | tuple) and any([isinstance(item, Value | Tracer) for item in x]):
-        raise TraceError(
-            "a list or tuple of traced arrays is not an array", hint="join them with np.stack([x, y]) or np.concatenate"
-        )
+    if isinstance(x, list | tuple) and _holds_traced(x):
+        return array(x)
     return current.builder.lift(x)  # type: ignore[union-attr]
+
+
+def _holds_traced(x: Any) -> bool:
+    """Whether a nested list or tuple holds traced arrays: it is an array then, as lists are in NumPy."""
+    return any([_holds_traced(y) if isinstance(y, list | tuple) else isinstance(y, Value | Tracer) for y in x])
 
 
 def operand(x: Any) -> Any:
@@ -50,7 +53,7 @@ def operand(x: Any) -> Any:
             x = x[()]
         if isinstance(x, np.generic) and is_supported(x.dtype):
             return x
-    return current.builder.lift(x)  # type: ignore[union-attr]
+    return lift(x)
 
 
 def type_of(x: Any) -> TensorType:

@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Callable
+from collections.abc import Callable, Iterator
 from typing import Any
 
 import numpy as np
@@ -256,6 +256,16 @@ def arange(start: Any, stop: Any = None, step: Any = 1, dtype: Any = None, **opt
     return np.add(first, np.multiply(np.arange(count), step)).astype(common)
 
 
+def ndenumerate(arr: Any) -> Iterator[tuple[tuple[int, ...], Any]]:
+    """numpy.ndenumerate, also of a traced array.
+
+    >>> list(ndenumerate(["a", "b"]))
+    [((0,), np.str_('a')), ((1,), np.str_('b'))]
+    """
+    x = arr if isinstance(arr, Tracer) else np.asarray(arr)
+    return ((i, x[i]) for i in np.ndindex(x.shape))
+
+
 INSTEAD: dict[str, Callable[..., Any]] = {
     "arange": arange,
     "array": make_array,
@@ -269,14 +279,23 @@ INSTEAD: dict[str, Callable[..., Any]] = {
     "ones": _blank("ones", 1),
     "empty": _blank("empty", 0),
     "kaiser": kaiser,
+    "ndenumerate": ndenumerate,
 }
 """What `lilith.numpy` has in place of NumPy's functions."""
 
 for _name, _function in INSTEAD.items():
-    if _name not in ("arange", "kaiser", "zeros", "ones", "empty"):  # the others hand over a tracer that is like=
+    if _name not in (
+        "arange",
+        "kaiser",
+        "ndenumerate",
+        "zeros",
+        "ones",
+        "empty",
+    ):  # the others hand over a tracer that is like=
         implements(getattr(np, _name))(_function)
 
 # Python functions that make plain arrays of their arguments
 REPLACEMENTS[np.full.__code__] = "np.full_like(x, number), np.broadcast_to(number, shape) or lilith.numpy.full"
 REPLACEMENTS[np.kaiser.__code__] = "lilith.numpy.kaiser"
+REPLACEMENTS[np.ndenumerate.__init__.__code__] = "lilith.numpy.ndenumerate"
 REPLACEMENTS[type(np.r_).__getitem__.__code__] = "np.concatenate([x, y]), or np.column_stack for np.c_"

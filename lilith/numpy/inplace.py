@@ -5,15 +5,17 @@ What is written is read first, so that overlapping views are right. The array ke
 
 from __future__ import annotations
 
+import dis
 import math
+import sys
 from collections.abc import Callable
-from typing import Any, NoReturn
+from typing import Any
 
 import numpy as np
 
 from lilith.ir.graph import Value
 from lilith.ir.type import dtype_name, kind
-from lilith.numpy import assigning, indexing, ufuncs, views
+from lilith.numpy import indexing, views
 from lilith.numpy.core import Shape, adapt, array, convert, expand, full, lift, operand, type_of
 from lilith.numpy.indexing import take_item
 from lilith.ops import elementwise, shape
@@ -21,7 +23,7 @@ from lilith.ops import indexing as places_ops
 from lilith.ops.windows import Windows
 from lilith.source import DtypeError, IndexingError, ShapeError, TraceError, UnsupportedError
 from lilith.trace import contains_tracer, current_trace
-from lilith.tracer import FUNCTIONS, OPERATORS, AssignedPlain, Tracer, refuse_out
+from lilith.tracer import FUNCTIONS, OPERATORS, Tracer, refuse_out
 
 _BOOL = np.dtype(bool)
 
@@ -43,7 +45,7 @@ def _item(v: Any, dtype: np.dtype) -> Value:
     return convert(x, dtype)
 
 
-def _fitted(v: Value, sizes: Shape, x: Tracer) -> Value:
+def fitted(v: Value, sizes: Shape, x: Tracer) -> Value:
     """v broadcast to the shape of the part that is assigned; leading axes of size 1 fall away, as in NumPy."""
     while v.ndim > len(sizes) and v.shape[0] == 1:
         v = shape.reshape(v, shape=v.shape[1:])
@@ -59,7 +61,7 @@ def _fitted(v: Value, sizes: Shape, x: Tracer) -> Value:
     return expand(v, sizes)
 
 
-def _changeable(x: Tracer, what: str) -> None:
+def changeable(x: Tracer, what: str) -> None:
     """The error for numbers and for arrays whose memory is not known."""
     if views.is_scalar(x):
         raise TraceError(
@@ -79,10 +81,12 @@ def _changeable(x: Tracer, what: str) -> None:
 def setitem(x: Tracer, key: Any, item: Any) -> None:
     """x[key] = item."""
     trace = current_trace()
-    _changeable(x, "item assignment")
+    changeable(x, "item assignment")
     x = views.image(trace, x)
-    if type(item) is Tracer and type(item.memory) is views.View and _is_own_part(x, key, item):
-        return  # x[key] += v has written already
+    if type(item) is Tracer and type(item.memory) is views.View:
+        if _is_own_part(x, key, item):
+            return  # x[key] += v has written already
+        _refuse_swap(x, item)
     v = _item(item, x.dtype)
     if is_basic(key):
         _assign_part(x, key, v)
@@ -127,6 +131,20 @@ def _is_own_part(x: Tracer, key: Any, item: Tracer) -> bool:
     return is_basic(key) and not contains_tracer(both) and type(known) is type(key) and bool(known == key)
 
 
+def _refuse_swap(x: Tracer, item: Tracer) -> None:
+    """The error where NumPy's shuffle swaps rows: for its own arrays it knows that they are views, for others not."""
+    frame = sys._getframe(2)
+    if frame.f_code is not Tracer.__setitem__.__code__ or frame.f_back is None:
+        return
+    code, place = frame.f_back.f_code.co_code, frame.f_back.f_lasti
+    if dis.opname[code[place]].startswith("CALL") and views.same_memory(x, item):
+        raise UnsupportedError(
+            f"rows of a traced array ({x.value.type}) are swapped by a function that knows nothing of views, as "
+            "shuffle does: some would be lost",
+            hint="x[:] = x[generator.permutation(len(x))]",
+        )
+
+
 class Part:
     """x[key] on a shadow; traced ints are 0 there."""
 
@@ -157,6 +175,8 @@ def getitem(x: Tracer, key: Any) -> Tracer:
         shares = (bool(value.type.shape) or _has_dots(key)) and is_basic(key)
     if shares:
         views.attach(y, x, source, trace.nodes[start:], Part(key))
+    elif type(key) is tuple and len(value.type.shape) > 1 and isinstance(key[0], slice | type(Ellipsis)):
+        trace.unordered.add(value)  # x[:, [0, 1]] lies in memory as the transpose of x.T[[0, 1]]
     return y
 
 
@@ -176,7 +196,7 @@ def _assign_part(x: Tracer, key: Any, v: Value) -> None:
     nodes = views.path(trace.nodes[start:], blank)
     # only what computes traced positions stays
     trace.nodes[start:] = [node for node in trace.nodes[start:] if node not in nodes]
-    views.write(x, _fitted(v, part.shape, x), nodes)
+    views.write(x, fitted(v, part.shape, x), nodes)
 
 
 def _entries(k: Any) -> list[Any]:
@@ -213,7 +233,7 @@ def _assign_where(x: Tracer, entries: list[Any], v: Value) -> None:
             hint="x[...] = np.where(mask, v, x) with v of x's shape, np.place(x, mask, v) for one after the other, or "
             "x[lilith.numpy.nonzero(mask, size=n)] = v for a known number n",
         )
-    v = _fitted(v, inner, Tracer(base, current_trace()))
+    v = fitted(v, inner, Tracer(base, current_trace()))
     v = shape.reshape(v, shape=(*base.shape[:first], *[1] * mask.ndim, *base.shape[first + mask.ndim :]))
     flags = shape.reshape(mask, shape=(*mask.shape, *[1] * after))
     views.write(x, elementwise.select(expand(flags, base.shape), expand(v, base.shape), base))
@@ -223,7 +243,7 @@ def _assign_places(x: Tracer, key: Any, v: Value) -> None:
     """To places that index arrays name: one scatter. Of equal places the last counts."""
     base = current_trace().lift(x)
     parts = key if type(key) is tuple else (key,)
-    lead = _leading_axes(parts, base.ndim)
+    lead = leading_axes(parts, base.ndim)
     sizes, rest = base.shape[:lead], base.shape[lead:]
     count = math.prod(sizes)
     dtype = np.dtype(np.int32 if count < 2**31 else np.int64)
@@ -231,8 +251,8 @@ def _assign_places(x: Tracer, key: Any, v: Value) -> None:
         numbers = shape.reshape(shape.iota(shape=(count,), dtype=dtype, axis=0), shape=sizes)
         places: Any = take_item(numbers, key)
     else:
-        places = _known_places(base, sizes, key, dtype)
-    updates = _fitted(v, (*places.shape, *rest), x)
+        places = known_places(base, sizes, key, dtype)
+    updates = fitted(v, (*places.shape, *rest), x)
     total = math.prod(places.shape)
     if total == 0 or 0 in rest:
         return
@@ -252,7 +272,7 @@ def _assign_places(x: Tracer, key: Any, v: Value) -> None:
     views.write(x, shape.reshape(new, shape=base.shape))
 
 
-def _known_places(base: Value, sizes: Shape, key: Any, dtype: np.dtype) -> np.ndarray:
+def known_places(base: Value, sizes: Shape, key: Any, dtype: np.dtype) -> np.ndarray:
     """The flat places that a known key names; NumPy finds them."""
     try:
         return np.arange(math.prod(sizes), dtype=dtype).reshape(sizes)[key]
@@ -260,7 +280,7 @@ def _known_places(base: Value, sizes: Shape, key: Any, dtype: np.dtype) -> np.nd
         raise IndexingError(f"assignment to {base.type}: {error}", hint="a key that x[key] takes") from error
 
 
-def _leading_axes(parts: tuple, ndim: int) -> int:
+def leading_axes(parts: tuple, ndim: int) -> int:
     """How many axes a key is about, where the others follow in full."""
     if any([k is Ellipsis for k in parts]):
         return ndim
@@ -283,7 +303,7 @@ def assign(x: Any, y: Any, name: str, casting: Any = "same_kind", where: Any = T
     """Write a result into x, as `out=x` does; gives x."""
     if type(x) is not Tracer:
         refuse_out(name, x)
-    _changeable(x, f"{name}: a write to the memory")
+    changeable(x, f"{name}: a write to the memory")
     v = lift(y)
     if not np.can_cast(v.dtype, x.dtype, casting):
         raise DtypeError(
@@ -312,7 +332,7 @@ def inplace(ufunc: Any, x: Tracer, other: Any) -> Tracer:
     if views.is_scalar(x):
         return OPERATORS[ufunc](x, other)
     current_trace()
-    _changeable(x, "an in-place operator")
+    changeable(x, "an in-place operator")
     return assign(x, OPERATORS[ufunc](x, other), f"in-place {ufunc.__name__}")
 
 
@@ -333,154 +353,3 @@ def with_out(name: str, out: Any, compute: Callable[[], Any], casting: Any = "sa
 
 
 FUNCTIONS["inplace"], FUNCTIONS["out"] = inplace, with_out
-
-# ---- functions and methods that change an array ---------------------------------------------------------------------
-
-
-def _refuse_plain(name: str, x: Any) -> NoReturn:
-    """The error for traced values that are to be written into a plain array."""
-    if hasattr(x, "refuse_write"):
-        x.refuse_write()
-    raise AssignedPlain(
-        f"{name} of a plain ndarray with traced values: they cannot be written into it",
-        hint="make the array with lilith.numpy.zeros or lilith.numpy.array",
-    )
-
-
-def _changing(function: Any, rule: Callable[..., Any]) -> None:
-    """The meaning of a NumPy function that changes its first argument: the rule gives what it becomes."""
-
-    def handler(x: Any, *args: Any, **kwargs: Any) -> None:
-        if type(x) is not Tracer:
-            _refuse_plain(f"np.{function.__name__}", x)
-        current_trace()
-        _changeable(x, f"np.{function.__name__}")
-        views.write(x, lift(rule(x, *args, **kwargs)))
-
-    handler.__name__ = function.__name__
-    FUNCTIONS[function] = handler
-
-
-for _name in ("put", "place", "putmask", "copyto", "fill_diagonal", "put_along_axis"):
-    _changing(getattr(np, _name), getattr(assigning, _name))
-
-
-def _fill(self: Tracer, value: Any) -> None:
-    """Every element becomes `value`."""
-    setitem(self, Ellipsis, value)
-
-
-def _sort(self: Tracer, axis: int = -1, kind: Any = None, order: Any = None, *, stable: Any = None) -> None:
-    """numpy.sort of this array, in place."""
-    current_trace()
-    _changeable(self, "x.sort()")
-    views.write(self, lift(np.sort(self, axis=axis, kind=kind, order=order)))
-
-
-def _partition(self: Tracer, kth: Any, axis: int = -1, kind: str = "introselect", order: Any = None) -> None:
-    """numpy.partition of this array, in place."""
-    current_trace()
-    _changeable(self, "x.partition()")
-    views.write(self, lift(np.partition(self, kth, axis=axis)))
-
-
-def _put(self: Tracer, indices: Any, values: Any, mode: str = "raise") -> None:
-    """numpy.put into this array."""
-    np.put(self, indices, values, mode)  # type: ignore[arg-type]
-
-
-Tracer.fill, Tracer.sort, Tracer.partition, Tracer.put = _fill, _sort, _partition, _put  # type: ignore
-
-
-def _at(ufunc: Any, x: Any, indices: Any, *operands: Any) -> None:
-    """np.add.at and np.subtract.at: equal indices all count."""
-    if type(x) is not Tracer:
-        _refuse_plain(f"np.{ufunc.__name__}.at", x)
-    if ufunc not in (np.add, np.subtract):
-        raise UnsupportedError(
-            f"np.{ufunc.__name__}.at of traced arrays",
-            hint="np.add.at and np.subtract.at of a traced array are supported; np.bincount(i, weights=y) adds up",
-        )
-    base = current_trace().lift(x)
-    _changeable(x, f"np.{ufunc.__name__}.at")
-    v = convert(lift(operands[0]), x.dtype)
-    parts = indices if type(indices) is tuple else (indices,)
-    lead = _leading_axes(parts, base.ndim)
-    sizes, rest = base.shape[:lead], base.shape[lead:]
-    count = math.prod(sizes)
-    numbers = shape.reshape(shape.iota(shape=(count,), dtype=np.dtype(np.int64), axis=0), shape=sizes)
-    places = take_item(numbers, indices)
-    updates = _fitted(ufuncs.negative(v) if ufunc is np.subtract else v, (*places.shape, *rest), x)
-    total = math.prod(places.shape)
-    if total == 0 or 0 in rest:
-        return
-    new = places_ops.scatter_add(
-        shape.reshape(base, shape=(count, *rest)),
-        shape.reshape(places, shape=(total, 1)),
-        shape.reshape(updates, shape=(total, *rest)),
-        windows=Windows(offset=tuple(range(1, len(rest) + 1)), collapsed=(0,), start=(0,)),
-        sorted=False,
-        unique=False,
-    )
-    views.write(x, shape.reshape(new, shape=base.shape))
-
-
-FUNCTIONS["at"] = _at
-
-
-def _nan_to_num(handler: Callable[..., Any]) -> Callable[..., Any]:
-    def call(x: Any, copy: bool = True, **options: Any) -> Any:
-        y = handler(x, **options)
-        return y if copy or type(x) is not Tracer or views.is_scalar(x) else assign(x, y, "nan_to_num")
-
-    return call
-
-
-FUNCTIONS[np.nan_to_num] = _nan_to_num(FUNCTIONS[np.nan_to_num])
-
-
-class Flat:
-    """x.flat: the elements in C order, to go through, to read and to assign by one index."""
-
-    def __init__(self, base: Tracer):
-        self.base = base
-        self._next = 0
-
-    def __len__(self) -> int:
-        return self.base.size
-
-    def __iter__(self) -> Flat:
-        return self
-
-    def __next__(self) -> Any:
-        if self._next >= self.base.size:
-            raise StopIteration
-        self._next += 1
-        return self[self._next - 1]
-
-    def __getitem__(self, key: Any) -> Any:
-        return self.copy()[key] if not is_basic(key) else _detached(self.copy()[key])
-
-    def __setitem__(self, key: Any, item: Any) -> None:
-        flat = self.copy()
-        if np.ndim(item):
-            part = flat[key]
-            item = FUNCTIONS[np.resize](item, part.shape) if type(item) is Tracer else np.resize(item, part.shape)
-        flat[key] = item
-        views.write(self.base, shape.reshape(lift(flat), shape=self.base.shape))
-
-    def copy(self) -> Tracer:
-        """The elements as a new array."""
-        return _detached(FUNCTIONS[np.ravel](self.base))
-
-
-def _detached(x: Tracer) -> Tracer:
-    """The same elements in memory of their own."""
-    y = Tracer(lift(x), current_trace())
-    if not views.is_scalar(x):
-        y.memory = views.Storage(True)
-    return y
-
-
-FUNCTIONS["copy"], FUNCTIONS["flat"] = _detached, Flat
-views.install()

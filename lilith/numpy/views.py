@@ -32,15 +32,19 @@ class Storage:
     Attributes:
         views: weak references to tracers that may share it and hold a Value.
         ordered: whether it is known to lie in C order.
+        origin: its Value before the first write, which tells of the order in memory; None before.
+        suspect: whether its order is not known, for it was computed from a transpose; None as long as nobody has asked.
         captured: the name of an array that the function reads from outside.
         nested: whether that array is one of the trace around it.
     """
 
-    __slots__ = ("captured", "nested", "ordered", "views")
+    __slots__ = ("captured", "nested", "ordered", "origin", "suspect", "views")
 
     def __init__(self, ordered: bool = False, captured: str = "", nested: bool = False):
         self.views: list[weakref.ref[Tracer]] = []
         self.ordered = ordered
+        self.origin: Value | None = None
+        self.suspect: bool | None = None
         self.captured, self.nested = captured, nested
 
 
@@ -84,6 +88,7 @@ def new_array(value: Value, ordered: bool = True) -> Tracer:
     """A tracer with memory of its own, also if it has no axes."""
     tracer = Tracer(value, current.builder)
     tracer.memory = Storage(ordered)
+    tracer.memory.suspect = not ordered
     return tracer
 
 
@@ -136,26 +141,41 @@ def _resolve(x: Tracer) -> tuple[Tracer, list[Tracer]]:
     return x, chain[::-1]
 
 
+def same_memory(x: Tracer, y: Tracer) -> bool:
+    """Whether two arrays belong to one memory, overlapping or not."""
+    return _resolve(x)[0] is _resolve(y)[0]
+
+
 def _check_order(root: Tracer, among: Sequence[Tracer]) -> None:
     """The error where it depends on an order in memory that is not known whether a reshaped array is a view."""
-    if len(root.shape) < 2 or (type(root.memory) is Storage and root.memory.ordered):
-        return
-    if any([type(x.memory) is View and getattr(x.memory.shadow, "by_order", False) for x in among]):
-        made = {value: node for node in root.recorder.nodes for value in node.results}
-        pending, seen = [root.value], set()
-        while pending:
-            value = pending.pop()
-            node = made.get(value)
-            if node is None or value in seen:
-                continue
+    if any([type(x.memory) is View and getattr(x.memory.shadow, "by_order", False) for x in among]) and suspect(root):
+        raise TraceError(
+            f"a write to a traced array ({root.value.type}) that was reshaped: whether the two share memory "
+            "goes by the order in memory, which is not known for what was computed from a transpose",
+            hint="take a copy before you reshape it: x = x.copy()",
+        )
+
+
+def suspect(root: Tracer) -> bool:
+    """Whether an array that owns its memory may not lie in C order: it was computed from a transpose or the like."""
+    memory = root.memory if type(root.memory) is Storage else None
+    if len(root.shape) < 2 or (memory is not None and memory.ordered):
+        return False
+    if memory is not None and memory.suspect is not None:
+        return memory.suspect
+    made = {value: node for node in root.recorder.nodes for value in node.results}
+    pending, seen = [memory.origin if memory is not None and memory.origin is not None else root.value], set()
+    found = False
+    while pending and not found:
+        value = pending.pop()
+        node = made.get(value)
+        if node is not None and value not in seen:
             seen.add(value)
-            if node.primitive.name == "transpose":
-                raise TraceError(
-                    f"a write to a traced array ({root.value.type}) that was reshaped: whether the two share memory "
-                    "goes by the order in memory, which is not known for what was computed from a transpose",
-                    hint="take a copy before you reshape it: x = x.copy()",
-                )
+            found = node.primitive.name == "transpose" or value in root.recorder.unordered
             pending += node.operands
+    if memory is not None:
+        memory.suspect = found
+    return found
 
 
 # ---- reading and writing --------------------------------------------------------------------------------------------
@@ -172,7 +192,7 @@ def refresh(x: Tracer) -> Value:
         )
     inner, current.builder = current.builder, trace
     try:
-        value = windows.replay(path(view.nodes, view.source), view.source, trace.lift(view.parent))
+        value = windows.replay(path(view.nodes, view.source), trace.lift(view.parent))
     finally:
         current.builder = inner
     x.value = value
@@ -200,7 +220,7 @@ def image(trace: Trace, x: Tracer) -> Tracer:
         inside = {view.memory.source, *[z for node in nodes for z in node.results]}
         env = {view.memory.source: source}
         nodes = [_moved(node, inside, env, trace, view.recorder) for node in nodes]
-        child = Tracer(windows.replay(nodes, source, source), trace)
+        child = Tracer(windows.replay(nodes, source), trace)
         attach(child, y, source, nodes, view.memory.shadow)
         y = child
     trace.images[id(x)] = x, y
@@ -249,6 +269,8 @@ def write(x: Tracer, new: Value, extra: Sequence[Node] = ()) -> None:
         elif _holds_value(view):
             del view.value
     top.memory.views = kept
+    if type(root.memory) is Storage and root.memory.origin is None:
+        root.memory.origin = root.value
     root.value = value
     if x is not root and not extra:
         x.value = new

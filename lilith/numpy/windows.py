@@ -119,14 +119,11 @@ def _folded(base: Value, nodes: Sequence[Node]) -> tuple[Window, int]:
     return window, len(nodes)
 
 
-def replay(nodes: Sequence[Node], source: Value, base: Value) -> Value:
-    """What the nodes make of `base` in place of `source`."""
-    env = {source: base}
-    value = base
+def replay(nodes: Sequence[Node], base: Value) -> Value:
+    """What the nodes of a chain, or of several in a row, make of `base`. Each goes on with what the one before gave."""
     for node in nodes:
-        operands = [env.get(x, x) for x in node.operands]
-        value = env[node.results[0]] = node.primitive(*operands, **node.params)
-    return value
+        base = node.primitive(base, *node.operands[1:], **node.params)
+    return base
 
 
 def put(base: Value, nodes: Sequence[Node], new: Value) -> Value:
@@ -138,13 +135,13 @@ def put(base: Value, nodes: Sequence[Node], new: Value) -> Value:
     window, covered = _folded(base, nodes)
     if covered:
         if covered < len(nodes):
-            new = put(_read(base, nodes[:covered]), nodes[covered:], new)
+            new = put(replay(nodes[:covered], base), nodes[covered:], new)
         return _write(base, window, new)
     node = nodes[0]
     name = node.primitive.name
     if name == "convert":
         return put(base, nodes[1:], new)
-    inner = put(_read(base, nodes[:1]), nodes[1:], new)
+    inner = put(replay(nodes[:1], base), nodes[1:], new)
     if name == "reshape":
         return shape.reshape(inner, shape=base.shape)
     if name == "real":
@@ -152,10 +149,6 @@ def put(base: Value, nodes: Sequence[Node], new: Value) -> Value:
     if name == "imag":
         return elementwise.complex(elementwise.real(base), inner)
     raise AssertionError(f"a view by {name} is read-only")
-
-
-def _read(base: Value, nodes: Sequence[Node]) -> Value:
-    return replay(nodes, nodes[0].operands[0], base)
 
 
 def _write(base: Value, window: Window, new: Value) -> Value:

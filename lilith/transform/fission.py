@@ -3,7 +3,7 @@
 Before the loop: products whose operands do not depend on the carry become one big product; where memory is small all
 that does not depend on the carry is computed there. After the loop: what only feeds stacked results, and above all the
 sums over the steps that the cotangents of constants are: the rows from which they follow are stacked, and a sum of
-products is contracted once over all steps. Which rows those are says a smallest cut.
+products is contracted once over all steps. Which rows those are says a smallest cut. Small loops stay as they are.
 """
 
 from __future__ import annotations
@@ -19,6 +19,7 @@ from lilith.transform.cut import EXPENSIVE, PRODUCTS, cheapest_cut
 from lilith.transform.parts import between
 from lilith.transform.prune import remove_dead
 from lilith.transform.rows import Body, taken_apart, with_slices_as_rows
+from lilith.transform.whole import ancestors, descendants, stays_whole
 
 FREE_BYTES = 2**24
 """How much memory the rows may take with which products leave a loop; or else twice what the loop reads."""
@@ -64,7 +65,7 @@ def emit_scan(
     fixed, first = list(operands[:constants]), list(operands[constants : constants + carries])
     b, rows = with_slices_as_rows(b, fixed, list(operands[constants + carries :]), length)
     read = sum(x.type.nbytes for x in rows)
-    leaves = length > 1 and carries > 0 and not any(node.effect for node in body.nodes)
+    leaves = length > 1 and carries > 0 and not any(node.effect for node in body.nodes) and not stays_whole(b, length)
     kept = _rows_kept(b, length, read) if leaves else [*b.stacked, *b.summed]
     late = [y for y in dict.fromkeys((*b.stacked, *b.summed)) if y not in kept]
     after = between(b.graph, (*b.graph.inputs, *kept), late)
@@ -121,10 +122,10 @@ def _rows_kept(b: Body, length: int, read: int) -> list[Value]:
     Everything leaves where that is little; else what follows from products that the recurrence does without.
     """
     nodes, everything = b.graph.nodes, list(dict.fromkeys([*b.stacked, *b.summed]))
-    core = _ancestors(nodes, b.after)
+    core = ancestors(nodes, b.after)
     fast = {y for n in nodes if _is_product(n) and core.isdisjoint(n.results) for y in n.results}
     sources = {*b.before, *[y for n in nodes if _is_expensive(n) for y in n.results if y not in fast]}
-    from_products = _descendants(nodes, fast)
+    from_products = descendants(nodes, fast)
     cost: dict[Value, float] = {y: SUM_COST * y.type.nbytes for y in b.summed}
 
     def kept(leaving: list[Value], limit: int) -> list[Value] | None:
@@ -139,23 +140,6 @@ def _rows_kept(b: Body, length: int, read: int) -> list[Value]:
     if found is None and fast:
         found = kept([y for y in everything if y in from_products], max(FREE_BYTES, 2 * read))
     return everything if found is None else list(dict.fromkeys(found))
-
-
-def _descendants(nodes: Sequence[Node], values: set[Value]) -> set[Value]:
-    found = set(values)
-    for node in nodes:
-        if not found.isdisjoint(node.operands):
-            found.update(node.results)
-    return found
-
-
-def _ancestors(nodes: Sequence[Node], outputs: Sequence[Value]) -> set[Value]:
-    found = set(outputs)
-    for node in reversed(nodes):
-        if not found.isdisjoint(node.results):
-            found.update(node.results)
-            found.update(node.operands)
-    return found
 
 
 def _for_all_steps(b: Body, outputs: Sequence[Value], given: dict[Value, Value], length: int) -> list[Value]:

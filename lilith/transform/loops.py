@@ -21,6 +21,7 @@ from lilith.transform.fission import SMALL_BYTES, emit_scan
 from lilith.transform.forward import forward
 from lilith.transform.reverse import active_values, carries_derivative, reverse
 from lilith.transform.simplify import simplify
+from lilith.transform.whole import is_short
 
 CACHE_BYTES = 2**22
 """Up to this size the rows that are kept cost less than slow functions that are computed again."""
@@ -104,7 +105,7 @@ def reverse_scan(
         if b in rows and a is not b and not (a in rows or a in fixed_inputs or a is graph.inputs[0])
     }
     size = sum(x.type.nbytes for x in passed)
-    if 0 < size <= PASSED_BYTES and length * size <= SMALL_BYTES and length:
+    if 0 < size <= PASSED_BYTES and length * size <= SMALL_BYTES and length and not is_short(graph, length):
         rows.update({a: _one_step_on(rows[b], last, reverse) for a, (b, last) in passed.items()})
         passed = {}
     carried = {seed: g[j] for j, seed in pulled.seeds.items() if j < carries}

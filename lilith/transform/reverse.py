@@ -12,6 +12,7 @@ from lilith.ir.graph import Builder, Graph, Node, Value, fill_like
 from lilith.ir.primitive import ZERO, Deferred, NoGradient
 from lilith.ir.type import is_inexact
 from lilith.source import GradientError
+from lilith.transform.shifts import without_shifts
 
 
 def carries_derivative(value: Value) -> bool:
@@ -56,6 +57,7 @@ def reverse(graph: Graph, wanted: Sequence[int], strong: bool = False) -> Graph:
     for i in wanted:
         if not carries_derivative(graph.inputs[i]):
             raise GradientError(f"{graph.input_names[i]} is {graph.inputs[i].type}: it has no derivative")
+    graph = without_shifts(graph, differentiated=True)
     active = active_values(graph, wanted)
     cotangents: dict[Value, list[Value | Deferred]] = {}
     unmasked: set[Value] = set()

@@ -18,6 +18,7 @@ from lilith.ir.primitive import PRIMITIVES, Primitive
 from lilith.ops import bessel, elementwise, special
 from lilith.transform.contract import contracted
 from lilith.transform.prune import live_nodes, remove_dead
+from lilith.transform.shifts import without_shifts
 from lilith.transform.tell import told_case, told_scan
 
 _ELEMENTWISE = frozenset(
@@ -43,7 +44,7 @@ def _params_key(params: dict[str, Any]) -> tuple:
 
 class _Simplifier:
     def __init__(self, graph: Graph, bodies: dict[Graph, Graph]):
-        self.graph = graph
+        self.graph = without_shifts(graph, differentiated=False)
         self.bodies = bodies  # as they were and as they are now: a body stays the same graph in all that have it
         self.env: dict[Value, Value] = {}
         self.producer: dict[Value, Node] = {}
@@ -346,6 +347,16 @@ def _contracted(product: Node, axes: tuple[int, ...]) -> Value | None:
     return PRIMITIVES["reduce_sum"](total, axes=rest) if rest else total
 
 
+def _dot_general(s: _Simplifier, node: Node, operands: tuple[Value, ...]) -> Value | None:
+    """A minus sign moves out of a product that is smaller."""
+    for i, x in enumerate(operands):
+        minus = s.made_by(x, "neg")
+        if minus is not None and node.results[0].type.size <= x.type.size:
+            factors = tuple([minus.operands[0] if j == i else y for j, y in enumerate(operands)])
+            return PRIMITIVES["neg"](PRIMITIVES["dot_general"](*factors, **node.params))
+    return None
+
+
 IDENTITIES: dict[str, _Rule] = {
     "add": _add,
     "sub": _sub,
@@ -356,6 +367,7 @@ IDENTITIES: dict[str, _Rule] = {
     "select": _select,
     "integer_pow": _integer_pow,
     "convert": _convert,
+    "dot_general": _dot_general,
     "reshape": _reshape,
     "transpose": _transpose,
     "broadcast_in_dim": _broadcast_in_dim,

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import math
 from typing import Any
 
 import numpy as np
@@ -10,7 +11,7 @@ from lilith.ir.graph import Node
 from lilith.ir.type import TensorType, kind
 from lowering.bounds import recipe
 from lowering.calls import region
-from lowering.emit import RULES, Emitter, Rule, i64_array, tensor_type, while_loop
+from lowering.emit import RULES, Emitter, Rule, i64_array, tensor_type
 from lowering.rules.elementwise import compare
 
 
@@ -111,56 +112,77 @@ def _position(direction: str, initial: Any) -> Rule:
 
 
 _SMALL = 4096
-"""Up to so many elements are looked through for NaN; of more, a sum tells whether that is worth while."""
+"""The extremum of up to so many elements is looked for together with NaN, whatever they are computed from."""
 
 
 def _extremum(name: str, initial: Any) -> Rule:
     """The rule of max and min. NaN where there is one: XLA:CPU's fast kernels (jaxlib 0.10.2) leave NaN out of them.
 
-    A bound by what x is made of tells that there is none, where that is much less than x, or a sum of x, which those
-    kernels do as fast: it is NaN if any element is (or if there are infinities of both signs). So the comparison of
-    every element with itself is left to the arrays that need it. The branch computes x again, which is stored only if
-    others read it.
+    Where the cotangent counts ties, one pass does that and finds NaN. Else a bound by what x is made of may tell that
+    there is none; the branch computes x again, which is stored only if others read it. Else NaN is looked for.
     """
     plain = _reduction(name, initial)
 
     def rule(e: Emitter, node: Node, operands: list[str]) -> str:
-        y, (x,), axes = plain(e, node, operands), operands, node.params["axes"]
+        (x,), axes = operands, node.params["axes"]
         type, result = node.operands[0].type, node.results[0].type
         if e.platform != "cpu" or type.dtype.itemsize < 4 or kind(type.dtype) != "f" or not axes:
-            return y
-        if type.size <= _SMALL:
-            return _with_nan(e, y, x, type, result, axes)
-        made = recipe(e, node.operands[0])
+            return plain(e, node, operands)
+        if e.in_kernel:
+            return _with_nan(e, plain(e, node, operands), x, type, axes)
+        if _is_shared(e, node):
+            return _counted(e, node, plain(e, node, operands), x)
+        made = recipe(e, node.operands[0]) if type.size > _SMALL else None
         if made is None:
-            return _with_nan_if_the_sum_is(e, y, x, type, result, axes)
-        again = region(e, lambda: (_with_nan_if_the_sum_is(e, y, made.write(e), type, result, axes),), (result,))
-        return _either(e, made.doubtful(e), again, y, result)
+            return _together(e, name, initial(type.dtype), x, type, axes)
+        y = plain(e, node, operands)
+        again = region(e, lambda: (_with_nan(e, y, made.write(e), type, axes),), (result,))
+        branches = f"{again}, {region(e, lambda: (y,), (result,))}"
+        return e.several("stablehlo.if", (made.doubtful(e),), (TensorType((), _BOOL),), (result,), "", branches)[0]
 
     return rule
 
 
-def _with_nan(e: Emitter, y: str, x: str, type: TensorType, result: TensorType, axes: tuple[int, ...]) -> str:
+def _without(type: TensorType, axes: tuple[int, ...]) -> TensorType:
+    return TensorType(tuple([n for axis, n in enumerate(type.shape) if axis not in axes]), type.dtype)
+
+
+def _select(e: Emitter, p: str, x: str, y: str, type: TensorType) -> str:
+    return e.op("stablehlo.select", (p, x, y), (type.with_dtype(_BOOL), type, type), type)
+
+
+def _with_nan(e: Emitter, y: str, x: str, type: TensorType, axes: tuple[int, ...]) -> str:
     """y, and NaN where x holds one."""
     found = reduce(e, "stablehlo.or", False, compare(e, "NE", x, x, type), type.with_dtype(_BOOL), axes)
-    chosen = (found, e.constant(np.nan, result), y)
-    return e.op("stablehlo.select", chosen, (result.with_dtype(_BOOL), result, result), result)
+    result = _without(type, axes)
+    return _select(e, found, e.constant(np.nan, result), y, result)
 
 
-def _with_nan_if_the_sum_is(
-    e: Emitter, y: str, x: str, type: TensorType, result: TensorType, axes: tuple[int, ...]
-) -> str:
-    """The same, which looks at x only if a sum of it is NaN."""
-    total = reduce(e, "stablehlo.add", 0, x, type, axes)
-    doubtful = compare(e, "NE", total, total, result)
-    flag = reduce(e, "stablehlo.or", False, doubtful, result.with_dtype(_BOOL), tuple(range(result.ndim)))
-    return _either(e, flag, region(e, lambda: (_with_nan(e, y, x, type, result, axes),), (result,)), y, result)
+def _together(e: Emitter, name: str, initial: Any, x: str, type: TensorType, axes: tuple[int, ...]) -> str:
+    """The extremum, or NaN where x holds one: two reductions in one, which is one pass over x along rows. Along columns
+    a sum is fast, of zeros and what is NaN."""
+    scalar, flag, result = TensorType((), type.dtype), TensorType((), _BOOL), _without(type, axes)
+    if max([axis for axis, n in enumerate(type.shape) if n != 1], default=axes[0]) not in axes:
+        good = compare(e, "EQ", x, x, type)
+        total = reduce(e, "stablehlo.add", 0, _select(e, good, e.constant(0, type), x, type), type, axes)
+        y, found = reduce(e, name, initial, x, type, axes), compare(e, "NE", total, total, result)
+    else:
+        flags = result.with_dtype(_BOOL)
 
+        def both(names: list[str]) -> list[tuple[str, TensorType]]:
+            a, found, b, other = names
+            best = e.op(name, (a, b), (scalar, scalar), scalar)
+            return [(best, scalar), (e.op("stablehlo.or", (found, other), (flag, flag), flag), flag)]
 
-def _either(e: Emitter, flag: str, then: str, y: str, result: TensorType) -> str:
-    """What the region `then` gives if the flag is set, else y."""
-    branches = f"{then}, {region(e, lambda: (y,), (result,))}"
-    return e.several("stablehlo.if", (flag,), (TensorType((), _BOOL),), (result,), "", branches)[0]
+        y, found = e.several(
+            "stablehlo.reduce",
+            (x, compare(e, "NE", x, x, type), e.constant(initial, scalar), e.constant(False, flag)),
+            (type, type.with_dtype(_BOOL), scalar, flag),
+            (result, flags),
+            f"dimensions = {i64_array(axes)}",
+            e.region((scalar, flag, scalar, flag), both),
+        )
+    return _select(e, found, e.constant(np.nan, result), y, result)
 
 
 RULES.update(
@@ -179,9 +201,10 @@ RULES.update(
 
 # ---- cotangents of extrema ------------------------------------------------------------------------------------------
 
-# Below this many elements a count of ties costs less than the question whether there are any.
-_FEW_ELEMENTS = 4096
-_FLAG = TensorType((), np.dtype(bool))
+_FEW = 64
+"""Fewer results than these do not keep several cores busy. XLA:CPU's fast kernels share one sum of floats."""
+_EXACT = {4: 2**24, 8: 2**53}
+"""Up to what number floats of so many bytes count."""
 
 
 def _repeated(e: Emitter, x: str, type: TensorType, whole: TensorType, axes: tuple[int, ...]) -> str:
@@ -191,68 +214,76 @@ def _repeated(e: Emitter, x: str, type: TensorType, whole: TensorType, axes: tup
     return e.op("stablehlo.broadcast_in_dim", (x,), (type,), result, f"broadcast_dimensions = {i64_array(kept)}")
 
 
-class _Extremum:
-    """The cotangent of one extremum over axes: g is shared by the elements x that are not beaten by the extremum y."""
+def _converted(e: Emitter, x: str, type: TensorType, dtype: np.dtype) -> str:
+    return x if type.dtype == dtype else e.op("stablehlo.convert", (x,), (type,), type.with_dtype(dtype))
 
-    def __init__(self, e: Emitter, node: Node, operands: list[str]):
-        self.e, self.axes = e, node.params["axes"]
-        self.g, self.y, self.x = operands
-        self.whole = node.results[0].type
-        self.type = node.operands[0].type.strong
-        self.direction = "LT" if node.params["largest"] else "GT"
 
-    def beaten(self) -> str:
-        """One comparison: False at the extrema; where one element is NaN, False everywhere."""
-        repeated = _repeated(self.e, self.y, self.type, self.whole, self.axes)
-        return compare(self.e, self.direction, self.x, repeated, self.whole)
+def _beaten(e: Emitter, x: str, y: str, whole: TensorType, axes: tuple[int, ...], largest: bool) -> str:
+    """One comparison: False at the extrema; where one element is NaN, False everywhere."""
+    return compare(e, "LT" if largest else "GT", x, _repeated(e, y, _without(whole, axes), whole, axes), whole)
 
-    def to_all(self, g: str) -> str:
-        """g at the elements that are not beaten, 0 elsewhere."""
-        flags, whole = self.whole.with_dtype(_FLAG.dtype), self.whole
-        repeated = _repeated(self.e, g, self.type, whole, self.axes)
-        operands = (self.beaten(), self.e.constant(0, whole), repeated)
-        return self.e.op("stablehlo.select", operands, (flags, whole, whole), whole)
 
-    def converted(self, x: str, type: TensorType, dtype: np.dtype) -> str:
-        return x if type.dtype == dtype else self.e.op("stablehlo.convert", (x,), (type,), type.with_dtype(dtype))
+def _is_shared(e: Emitter, node: Node) -> bool:
+    """Whether the cotangent of an extremum is computed beside it."""
+    x, y, axes = node.operands[0], node.results[0], node.params["axes"]
+    return any(
+        user.primitive.name == "extremum_cotangent" and user.operands[1:] == (y, x) and user.params["axes"] == axes
+        for user in e.users().get(y, ())
+    )
 
-    def shared(self) -> str:
-        """g / m at the m elements that are not beaten, 0 elsewhere."""
-        e, flags = self.e, self.whole.with_dtype(_FLAG.dtype)
-        # a narrower dtype would not count to the number of elements
-        wide = np.dtype(np.float32) if self.type.dtype.itemsize < 4 else self.type.dtype
-        chosen = e.op("stablehlo.not", (self.beaten(),), (flags,), flags)
-        ones = self.converted(chosen, flags, wide)
-        count, counts = (
-            reduce(e, "stablehlo.add", 0, ones, self.whole.with_dtype(wide), self.axes),
-            self.type.with_dtype(wide),
-        )
-        share = e.op("stablehlo.divide", (self.converted(self.g, self.type, wide), count), (counts, counts), counts)
-        return self.to_all(self.converted(share, counts, self.type.dtype))
 
-    def shared_where_tied(self) -> str:
-        """The same. Every extremum is given all of g first; summed again, that is g unless there are ties (or NaN).
+def _counting(whole: TensorType, axes: tuple[int, ...]) -> np.dtype:
+    """The dtype to count elements along axes with."""
+    n, few = math.prod([whole.shape[axis] for axis in axes]), _without(whole, axes).size < _FEW
+    if few and whole.size > _SMALL:
+        return whole.dtype if n <= _EXACT[whole.dtype.itemsize] else np.dtype(np.float64)
+    return np.dtype(np.int32 if n * (n + 1) < 2**31 else np.int64)
 
-        A CPU sums an array several times faster than it counts what a comparison finds. A loop of one round or none
-        divides: XLA lets it work in place.
-        """
-        e, whole, flags = self.e, self.whole, self.type.with_dtype(_FLAG.dtype)
-        undivided = self.to_all(self.g)
-        total = reduce(e, "stablehlo.add", 0, undivided, whole, self.axes)
-        several = compare(e, "NE", total, self.g, self.type)
-        ties = reduce(e, "stablehlo.or", False, several, flags, tuple(range(flags.ndim)))
-        start = ((ties, _FLAG), (undivided, whole))
-        return while_loop(e, start, lambda now: now[0], lambda _: (e.constant(False, _FLAG), self.shared()))[1]
+
+def _counted(e: Emitter, node: Node, y: str, x: str) -> str:
+    """The extremum y, or NaN where x holds one, told by the pass that counts how many elements share y.
+
+    Of those that are not beaten, equal ones count 1. What is neither is NaN: it counts as NaN, or for more than all.
+    """
+    whole, axes = node.operands[0].type, node.params["axes"]
+    result, dtype = _without(whole, axes), _counting(whole, axes)
+    marks, counts = whole.with_dtype(dtype), result.with_dtype(dtype)
+    n = math.prod([whole.shape[axis] for axis in axes])
+    beaten = _beaten(e, x, y, whole, axes, node.primitive.name == "reduce_max")
+    equal = compare(e, "EQ", x, _repeated(e, y, result, whole, axes), whole)
+    neither = _converted(e, x, whole, dtype) if kind(dtype) == "f" else e.constant(n + 1, marks)
+    mark = e.op(
+        "stablehlo.select", (equal, e.constant(1, marks), neither), (whole.with_dtype(_BOOL), marks, marks), marks
+    )
+    count = reduce(e, "stablehlo.add", 0, _select(e, beaten, e.constant(0, marks), mark, marks), marks, axes)
+    if kind(dtype) == "f":
+        found = compare(e, "NE", count, count, counts)
+    else:
+        found = compare(e, "GT", count, e.constant(n, counts), counts)
+    y = _select(e, found, e.constant(np.nan, result), y, result)
+    e.counts[y, x, axes] = _select(e, found, e.constant(n, counts), count, counts), counts
+    return y
 
 
 def _extremum_cotangent(e: Emitter, node: Node, operands: list[str]) -> str:
-    """Elementwise operations that follow are one pass with a plain selection; else asking for ties first pays."""
-    if not node.params["axes"]:
-        return operands[0]
-    extremum = _Extremum(e, node, operands)
-    if e.platform == "cpu" and extremum.whole.size >= _FEW_ELEMENTS and e.is_stored(node.results[0]):
-        return extremum.shared_where_tied()
-    return extremum.shared()
+    """g / m at the m elements that are not beaten, 0 elsewhere."""
+    (g, y, x), axes, whole = operands, node.params["axes"], node.results[0].type
+    if not axes:
+        return g
+    type, flags = node.operands[0].type.strong, whole.with_dtype(_BOOL)
+    beaten = _beaten(e, x, y, whole, axes, node.params["largest"])
+    if (y, x, axes) in e.counts:
+        count, counts = e.counts[y, x, axes]
+    else:
+        counts = type.with_dtype(np.dtype(np.int32 if whole.size < 2**31 else np.int64))
+        chosen = _converted(e, e.op("stablehlo.not", (beaten,), (flags,), flags), flags, counts.dtype)
+        count = reduce(e, "stablehlo.add", 0, chosen, whole.with_dtype(counts.dtype), axes)
+    # a narrower dtype would not count to the number of elements
+    wide = type.with_dtype(np.dtype(np.float32) if type.dtype.itemsize < 4 else type.dtype)
+    count = _converted(e, count, counts, wide.dtype)
+    share = e.op("stablehlo.divide", (_converted(e, g, type, wide.dtype), count), (wide, wide), wide)
+    repeated = _repeated(e, _converted(e, share, wide, type.dtype), type, whole, axes)
+    return _select(e, beaten, e.constant(0, whole), repeated, whole)
 
 
 RULES["extremum_cotangent"] = _extremum_cotangent

@@ -23,7 +23,8 @@ from lilith.transform.roll.fusible import Columns, fusible_bytes
 from lilith.transform.roll.joins import with_stacks_joined
 from lilith.transform.roll.lines import loop_source
 from lilith.transform.roll.operands import Stack, Window
-from lilith.transform.roll.plan import Plan, plan_of, planned
+from lilith.transform.roll.parts import with_parts_read
+from lilith.transform.roll.plan import Plan, longer, plan_of, planned
 from lilith.transform.roll.repeats import LEAST, repeats
 from lilith.transform.roll.sequence import Sequence
 from lilith.transform.roll.sums import with_rows_added
@@ -71,9 +72,22 @@ def roll(
     """
     if sum(map(cost.weight, graph.nodes)) < cost.BATCH:
         return graph, ()
-    graph = without_repetition(remove_dead(with_writes_read(graph)))
-    roller = _Roller(set(graph.outputs[len(graph.outputs) - guards :]), frozenset(together), columns)
-    return roller.rolled(graph, False), tuple(roller.found)
+
+    def rolled(graph: Graph) -> tuple[Graph, tuple[Repeat, ...]]:
+        roller = _Roller(set(graph.outputs[len(graph.outputs) - guards :]), frozenset(together), columns)
+        return roller.rolled(graph, False), tuple(roller.found)
+
+    read = remove_dead(with_writes_read(graph))
+    written = remove_dead(graph) if read is not graph else read
+    parts = remove_dead(with_parts_read(read))
+    unique = without_repetition(parts)
+    best = rolled(unique if unique is not parts or parts is read else without_repetition(read))
+    left = cost.left(best[0])
+    if written is read or left < cost.LOOP:
+        return best
+    # what is handed on element by element may hide that an array goes through the same in every step
+    other = rolled(written)
+    return other if cost.left(other[0]) < cost.CLEARLY * left else best
 
 
 class _Roller:
@@ -105,6 +119,8 @@ class _Roller:
         late: list[Plan] = []
         for _, run in runs:
             plan = plan_of(sequence, run)
+            if plan is None:
+                plan = next((plan for more in longer(sequence, run) if (plan := plan_of(sequence, more))), None)
             if plan is not None and _stacks(plan):
                 late.append(plan)
             elif plan is not None:

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+from collections import Counter
 from typing import NamedTuple
 
 import numpy as np
@@ -27,6 +28,9 @@ from lilith.transform.roll.operands import (
 from lilith.transform.roll.plan import Plan
 from lilith.transform.roll.sequence import Place, Sequence, View
 
+FEW_PARTS, SMALL = 4, 256
+"""Of an array of at most so many elements the body gets all where it reads so many parts of it."""
+
 
 class Link(NamedTuple):
     """A carry: the value at a place, or a view of it, `len(first)` copies before; `first`: of the first copies."""
@@ -48,6 +52,7 @@ class Body:
     Attributes:
         graph: `(step, constants..., carries..., rows...) -> (carries..., stacked...)`, once `finish` is called.
         fixed: by value outside, the input of the body.
+        together: the values of which the body gets all, and reads parts.
         carries: by link, the input; rows: by what is stacked, the input.
         results: by place, the value in the body.
     """
@@ -60,6 +65,9 @@ class Body:
         self.rows: dict[Array | Rows | Stack, Value] = {}
         self.results: dict[Place, Value] = {}
         self.known: dict[Kind, Value] = {}
+        parts = {x.kind for operands in plan.operands for x in operands if isinstance(x.kind, Fixed) and x.kind.view}
+        counts = Counter([part.value for part in parts if part.value.type.size <= SMALL])
+        self.together = {x for x, count in counts.items() if count >= FEW_PARTS}
         with Builder() as self.builder:
             window = plan.window
             for j, node in enumerate(sequence.members[window.first : window.first + window.period]):
@@ -95,6 +103,8 @@ class Body:
             first = [self.sequence.root_of(x) if kind.view is not None else x for x in values[: kind.delay]]
             return _viewed(self._link(kind.place, kind.carried, first), kind.view)
         if isinstance(kind, Fixed):
+            if kind.view is not None and kind.value in self.together:
+                return _viewed(self._fixed(kind.value), kind.view)
             return self._fixed(values[0])
         if isinstance(kind, Constant):
             self.builder.nodes.append(node := _copied(kind.node))

@@ -6,7 +6,7 @@ from collections.abc import Sequence
 
 from lilith.ir.graph import Graph, Node, Value
 
-SHRINKS, PROBE, FEW = 3.0, 2048, 300
+SHRINKS, PROBE, FEW = 3.0, 2048, 1200
 """How many times fewer operations there must be; how many of them are looked at first; how many may be left: XLA:CPU
 takes more than proportionally long for many that depend on one another crosswise."""
 

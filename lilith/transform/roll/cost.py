@@ -8,7 +8,7 @@ from __future__ import annotations
 
 import numpy as np
 
-from lilith.ir.graph import Node
+from lilith.ir.graph import Graph, Node
 from lilith.ir.primitive import Primitive
 from lilith.transform.cut import EXPENSIVE, PRODUCTS
 from lilith.transform.roll.operands import Window
@@ -21,7 +21,10 @@ LOOP, BATCH, STACKED, TOGETHER = 150.0, 30.0, 9.0, 0.5
 
 FUSIBLE = 16.0
 """What a megabyte of rows costs that each of several columns (those of a Jacobian) writes and reads: unrolled, what the
-rows are made of is one kernel with what reads them. 0.05 to 0.4 ms per call, and a program is called many times."""
+rows are made of is one kernel with what reads them. 0.05 to 0.7 ms per call, and a program is called many times."""
+
+CLEARLY = 0.75
+"""What is left of a graph whose arrays are handed on whole must be less than this part of what is left otherwise."""
 
 ROW_BYTES, STACK_BYTES = 2**16, 2**21
 """How large arrays may be that are handed over as one, and all of them."""
@@ -63,6 +66,14 @@ def fuses(node: Node) -> bool:
 def weights(nodes: list[Node]) -> np.ndarray:
     """The sums of the weights of the first 0, 1, 2, ... operations."""
     return np.cumsum([0.0, *map(weight, nodes)])
+
+
+def left(graph: Graph) -> float:
+    """The weight of all operations, with a loop for every one and what its body has."""
+    total = 0.0
+    for node in graph.nodes:
+        total += weight(node) if not node.primitive.graphs else LOOP + sum(map(left, node.graphs()))
+    return total
 
 
 def pays(saved: float, window: Window, stacked: int, together: int, rows: int, loop: bool, inner: bool) -> bool:

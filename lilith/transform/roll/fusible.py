@@ -5,7 +5,7 @@ from __future__ import annotations
 from collections.abc import Collection
 from typing import NamedTuple
 
-from lilith.ir.graph import Graph, Value
+from lilith.ir.graph import Graph, Node, Value
 from lilith.ir.type import is_inexact
 from lilith.transform.roll import cost
 from lilith.transform.roll.emit import Emission
@@ -17,17 +17,20 @@ class Columns(NamedTuple):
 
     Attributes:
         sources: in reverse mode what the derivatives are by: there the cotangents are so many.
+        linear: what there is so much of are tangents or cotangents. Sums of their products are contracted (see
+            `transform.contract`), without rows; but not where a selection keeps some of them zero.
     """
 
     width: int = 1
     sources: tuple[Value, ...] = ()
+    linear: bool = False
 
 
 def fusible_bytes(sequence: Sequence, emission: Emission, columns: Columns) -> int:
     """The bytes, in all columns, of all copies' terms of sums and of their results that elementwise operations read,
     where elementwise operations make them; in reverse mode the terms are those of the cotangents of what is the same
     in all copies. What a product makes or reads, and what is returned, is written in any case."""
-    if columns.width == 1:
+    if columns.width == 1 or (columns.linear and not any(map(_selects, emission.body.builder.nodes))):
         return 0
     rows = _results(sequence, emission)
     if columns.sources:
@@ -36,6 +39,10 @@ def fusible_bytes(sequence: Sequence, emission: Emission, columns: Columns) -> i
         made = {y for node in emission.body.builder.nodes if cost.fuses(node) for y in node.results}
         rows += [term for s in emission.every_sum for _, term in s.terms if term in made]
     return columns.width * emission.count * sum([y.type.nbytes for y in rows if is_inexact(y.dtype)])
+
+
+def _selects(node: Node) -> bool:
+    return node.primitive.masks and cost.fuses(node) and node.primitive.name != "slice"
 
 
 def _results(sequence: Sequence, emission: Emission) -> list[Value]:

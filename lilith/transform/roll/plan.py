@@ -8,7 +8,7 @@ import numpy as np
 
 from lilith.ir.graph import Value
 from lilith.transform.roll.operands import Operand, Slot, Window, classify
-from lilith.transform.roll.repeats import LEAST, Run
+from lilith.transform.roll.repeats import LEAST, Run, repeats
 from lilith.transform.roll.sequence import Place, Sequence
 
 
@@ -33,7 +33,32 @@ def plan_of(sequence: Sequence, run: Run) -> Plan | None:
     if window.copies < LEAST:
         window = Window(run.start, run.period, 0, (run.stop - run.start) // run.period)
     found = _settled(sequence, window)
-    return None if found is None else planned(sequence, found)
+    if found is None:
+        return None
+    plan = planned(sequence, found)
+    if plan is None and found.copies > LEAST:
+        plan = planned(sequence, found._replace(low=found.low + 1))  # the first reads something of another kind
+    return plan
+
+
+def longer(sequence: Sequence, run: Run) -> list[Run]:
+    """Runs of several copies of a run as one: where the copies read what is so many copies before them, and that comes
+    again, the inner loop's steps are one step of the outer one."""
+    window = Window(run.start, run.period, 0, (run.stop - run.start) // run.period)
+    if window.copies < LEAST * 2:
+        return []
+    rows = []
+    for j, node in enumerate(sequence.members[run.start : run.start + run.period]):
+        for o in range(len(node.operands)):
+            slot = Slot(sequence, window, j, o)
+            rows += [np.where(slot.inside, slot.steps - slot.copy, -1), np.where(slot.inside, slot.place, -1)]
+            rows.append(slot.form)
+    if not rows:
+        return []
+    codes = np.unique(np.stack(rows), axis=1, return_inverse=True)[1].reshape(-1)
+    start, period = run.start, run.period
+    found = [r for r in repeats(codes) if r.period > 1]
+    return [Run(start + r.start * period, start + r.stop * period, r.period * period) for r in found]
 
 
 def planned(sequence: Sequence, window: Window) -> Plan | None:
