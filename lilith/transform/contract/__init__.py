@@ -15,6 +15,9 @@ from lilith.transform.contract.terms import ADDED, DTYPES, Sum
 
 __all__ = ["contracted"]
 
+_STEPS = 8
+"""So many additions of terms to a sum are looked at together with it."""
+
 
 def contracted(graph: Graph) -> Graph:
     """The graph with those sums contracted where that pays; the same graph where there are none. Bodies stay."""
@@ -22,18 +25,21 @@ def contracted(graph: Graph) -> Graph:
         return graph
     made = {node.results[0]: node for node in graph.nodes if len(node.results) == 1}
     readers = _readers(graph)
-    inner: set[Node] = set()
+    taken: set[Node] = set()
     found: dict[Node, list[Node]] = {}
     for node in reversed(graph.nodes):
-        if node in inner or node.primitive.name not in ADDED or node.results[0].dtype not in DTYPES:
+        if not _is_sum(node) or node in taken:
             continue
-        total = Sum(node, made)
-        if any(map(_is_sum, total.inner)):
+        for root in dict.fromkeys((_whole(node, readers), node)):
+            if root in taken:
+                continue
+            total = Sum(root, made)
             gone = _gone(total.inner, readers)
-            new = _contracted(node, total, gone)
+            new = _contracted(root, total, gone) if taken.isdisjoint(gone) else None
             if new is not None:
-                found[node] = new
-                inner.update(gone)
+                found[root] = new
+                taken.update(gone)
+                break
     if not found:
         return graph
     nodes = [new for node in graph.nodes for new in found.get(node, (node,))]
@@ -51,6 +57,16 @@ def _readers(graph: Graph) -> dict[Value, list[Node | None]]:
         for x in node.operands:
             readers.setdefault(x, []).append(node)
     return readers
+
+
+def _whole(node: Node, readers: dict[Value, list[Node | None]]) -> Node:
+    """The sum of which a sum is a term, where nobody else reads it."""
+    for _ in range(_STEPS):
+        reading = readers.get(node.results[0], [])
+        if len(reading) != 1 or reading[0] is None or reading[0].primitive.name not in ADDED:
+            break
+        node = reading[0]
+    return node
 
 
 def _gone(inner: list[Node], readers: dict[Value, list[Node | None]]) -> list[Node]:
