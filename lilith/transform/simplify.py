@@ -1,7 +1,8 @@
 """Simplify: dead nodes, common subexpressions, constant folding, identities; Graph -> Graph of the same meaning.
 
 What IEEE arithmetic distinguishes stays distinguished (x * 0 and x - x are kept: x may be infinite), with one
-exception, as in every compiler of this kind: x + 0 is x, so that the sign of a zero may differ.
+exception, as in every compiler of this kind: x + 0 is x, so that the sign of a zero may differ. Sums of products may be
+added up in another order (`transform.contract`).
 """
 
 from __future__ import annotations

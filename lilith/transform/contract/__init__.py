@@ -3,7 +3,7 @@
 A sum over a product of arrays of which none is as large as the product, as `(a[:, :, None] * b).sum(1)` or the tangents
 of many points that a few matrices move, is a product of matrices (Einstein's summation). `terms` writes what is added
 up as a sum of products of arrays with named axes; `order` says in which order a product is contracted and what that
-costs; `emit` writes the operations. Rounding changes, as with any other order of summation.
+costs; `emit` writes the operations. Rounding changes, and at which sizes numbers overflow, as with any other order.
 """
 
 from __future__ import annotations
