@@ -59,12 +59,17 @@ def check_function(f: Any) -> None:
 
 def check_options(transform: str, f: Callable[..., Any], **given: bool) -> None:
     """An option of the transform that is also a parameter of f would be ambiguous."""
+    used = [name for name, is_used in given.items() if is_used]
+    if not used:
+        return
+    if f.__class__ is FunctionType and not f.__dict__ and not any(name in f.__code__.co_varnames for name in used):
+        return  # at every call: much faster than the signature
     try:
         parameters = inspect.signature(f).parameters
     except (TypeError, ValueError):  # builtins and ufuncs have no signature
         return
-    for name, used in given.items():
-        if used and name in parameters:
+    for name in used:
+        if name in parameters:
             raise ArgumentError(
                 f"{transform}: {name}= is an option of {transform} and a parameter of {function_name(f)}",
                 hint=f"lilith.value_and_grad({function_name(f)}, {name}=...) takes options apart from arguments"

@@ -45,7 +45,7 @@ from lilith.source import TraceError, definition
 from lilith.trace import Recorded, Traced, collector_paused, trace_call, uncovered
 from lilith.tracer import Tracer
 from lilith.transform.reverse import reverse, structural_zeros
-from lilith.transform.roll import roll
+from lilith.transform.roll import Columns, roll
 from lilith.transform.simplify import remove_dead, simplify
 from lowering.carrier import Array, JaxTracer, readable
 from lowering.runtime import ARRAY
@@ -184,6 +184,7 @@ def record(
     interpreted: bool = False,
     decisions: Decisions | None = None,
     types: Sequence[TensorType] | None = None,
+    columns: Callable[[Graph], Columns] | None = None,
     whole: bool = False,
 ) -> Recorded:
     """Trace f on tracers in place of the arguments' and the captures' dynamic leaves.
@@ -193,6 +194,7 @@ def record(
         decisions: numbers what Python code decides on traced values; None for those of the enclosing trace. Where there
             are none, such code is an error.
         types: of the arguments' dynamic leaves, where they are not those of the values: then no values are known.
+        columns: of a recorded graph: what becomes of it, as rolling has to know; None for one derivative.
         whole: leave the graph as it was traced, with what the result does not need and with repeats as they are.
     """
     dynamic = [leaf for leaf in arguments.leaves if leaf.kind != STATIC]
@@ -232,15 +234,16 @@ def record(
     if not config.roll or interpreted or whole:
         return recorded
     given = zip(recorded.graph.inputs, values, strict=False)
-    return rolled(recorded, [x for x, value in given if known and isinstance(value, (np.ndarray, np.generic, float))])
+    together = [x for x, value in given if known and isinstance(value, (np.ndarray, np.generic, float))]
+    return rolled(recorded, together, Columns() if columns is None else columns(recorded.graph))
 
 
-def rolled(recorded: Recorded, together: Sequence[Value]) -> Recorded:
+def rolled(recorded: Recorded, together: Sequence[Value], columns: Columns) -> Recorded:
     """What was recorded, with the repeats of its graph as loops; `together`: inputs that come from the host, where it
-    costs little to stack them."""
+    costs little to stack them; `columns`: how many derivatives at once are taken of it."""
     graph, guards = recorded.graph, recorded.guards
     asked = graph.with_outputs((*graph.outputs, *[guard.value for guard in guards]))
-    whole, repeats = roll(asked, len(guards), together)
+    whole, repeats = roll(asked, len(guards), together, columns)
     if whole is asked:
         return recorded
     outputs, predicates = whole.outputs[: len(graph.outputs)], whole.outputs[len(graph.outputs) :]

@@ -18,6 +18,7 @@ from lilith.signature import STATIC, Leaf
 from lilith.source import ArgumentError, ShapeError
 from lilith.trace import Recorded, Traced
 from lilith.transform.batch import batch_at, batched_outputs
+from lilith.transform.roll import Columns
 from lilith.transform.simplify import remove_dead
 from lowering.runtime import ARRAY, JAX, SCALAR
 
@@ -159,7 +160,7 @@ def _vmap(asked: Asked, record: Record) -> Derivation:
     axes = _input_axes(asked)
     size = _size(asked, leaves, axes)
     types = [_without(leaf.type, axis) for leaf, axis in zip(leaves, axes, strict=True) if leaf.type is not None]
-    recorded = record(types=types)
+    recorded = record(types=types, columns=lambda _: Columns(size))
     graph = recorded.graph
     axes += [None] * (len(graph.inputs) - len(axes))
     out_axes = _output_axes(asked, recorded)

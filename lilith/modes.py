@@ -30,6 +30,7 @@ from lilith.trace import Recorded, Traced
 from lilith.transform.forward import forward
 from lilith.transform.jacobian import jacobian
 from lilith.transform.reverse import reverse
+from lilith.transform.roll import Columns
 from lilith.transform.simplify import simplify
 from lilith.transform.split import split
 from lowering.runtime import ARRAY, JAX, PYTHON, SCALAR
@@ -57,8 +58,10 @@ class _Call(NamedTuple):
     kinds: list[str]
 
 
-def _traced(asked: Asked, record: Record, wanted: list[int]) -> _Call:
-    recorded = record()
+def _traced(
+    asked: Asked, record: Record, wanted: list[int], columns: Callable[[Graph], Columns] | None = None
+) -> _Call:
+    recorded = record(columns=columns)
     dynamic = _dynamic(asked)
     inputs = [dynamic[i].kind for i in wanted]
     kinds = [value_kind(y.type, inputs) for y in recorded.graph.outputs]
@@ -240,7 +243,8 @@ def _block_kind(y: TensorType, x: Leaf, inputs: Sequence[str]) -> str:
 
 def _jacobian(asked: Asked, record: Record) -> Derivation:
     f, spec, arguments, _ = asked
-    call = _traced(asked, record, wanted_leaves(f, spec, arguments))
+    wanted = wanted_leaves(f, spec, arguments)
+    call = _traced(asked, record, wanted, lambda graph: _columns(asked, graph, wanted))
     recorded = call.recorded
     _refuse_complex(asked, [call.dynamic[i] for i in call.wanted])
     moving = [i for i, y in enumerate(recorded.graph.outputs) if is_inexact(y.dtype)]
@@ -260,6 +264,16 @@ def _jacobian(asked: Asked, record: Record) -> Derivation:
     rows = [place.get(leaf.output) if isinstance(leaf, Traced) else None for leaf in recorded.leaves]
     leaves, structure = _blocks(call, (rows, recorded.structure), _by_argument(asked, call.wanted), 0)
     return finished(recorded, whole, kinds, leaves, structure)
+
+
+def _columns(asked: Asked, graph: Graph, wanted: Sequence[int]) -> Columns:
+    """How many tangents a Jacobian pushes through a graph, or cotangents through its reverse."""
+    results, sources = [y for y in graph.outputs if is_inexact(y.dtype)], [graph.inputs[i] for i in wanted]
+    if any(kind(x.dtype) == "c" for x in (*results, *sources)):
+        return Columns()
+    if _in_reverse(asked, results, sources):
+        return Columns(sum(y.type.size for y in results), tuple(sources), linear=True)
+    return Columns(sum(x.type.size for x in sources), linear=True)
 
 
 def _in_reverse(asked: Asked, results: Sequence[Value], sources: Sequence[Value]) -> bool:

@@ -122,6 +122,8 @@ def jacobian(f: Callable[..., Any], *args: Any, wrt: _Wrt = 0, mode: str = "auto
            [0., 6.]])
     """
     check_function(f)
+    if wrt.__class__ is int and wrt == 0 and mode == "auto":  # nothing to check at every call
+        return _call(f, _JACOBIAN, args, kwargs)
     check_options("jacobian", f, wrt=wrt != 0, mode=mode != "auto")
     if mode not in ("auto", "forward", "reverse"):
         raise ArgumentError(f"jacobian: mode={mode!r}", hint="'auto', 'forward' or 'reverse'")
@@ -198,5 +200,6 @@ def vmap(f: Callable[..., Any], in_axes: Any = 0, out_axes: Any = 0) -> Callable
 
 
 _JVP = interned(Spec(True, cotangent=True, mode="jvp"))
+_JACOBIAN = interned(Spec(True, 0, mode="jacobian", options="auto"))
 _HVP = interned(Spec(True, cotangent=True, mode="hvp"))
 _JVP_ID, _HVP_ID = id(_JVP), id(_HVP)

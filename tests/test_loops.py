@@ -474,3 +474,22 @@ def test_a_sum_of_rows_alone_is_added_up_in_the_loop():
         return lilith.lower_grad(f, np.zeros(1000), np.ones(1000)).compile().memory()["temporaries"]
 
     assert memory(100) < memory(10) + 8000
+
+
+def test_the_same_loop_gives_the_same_program() -> None:
+    """What is computed before a loop is handed over in the order of the program, so that compiled programs are found
+    again."""
+
+    def loss(W, U, b, x):
+        def step(carry, x):
+            h, c = carry
+            z = W @ x + U @ h + b
+            forget, update, output = [1.0 / (1.0 + np.exp(-z[k * 4 : (k + 1) * 4])) for k in range(3)]
+            c = forget * c + update * np.tanh(z[12:])
+            h = output * np.tanh(c)
+            return (h, c), h
+
+        return np.sum(lilith.scan(step, (b[:4], b[:4]), x)[1] ** 2)
+
+    args = [np.ones(shape) for shape in ((16, 3), (16, 4), (16,), (30, 3))]
+    assert len({str(lilith.trace_grad(loss, *args)) for _ in range(5)}) == 1

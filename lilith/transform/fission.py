@@ -199,5 +199,6 @@ def _worth(b: Body, nodes: Sequence[Node], kind: Callable[[Node], bool], limit: 
     sources = {y for node in nodes if kind(node) for y in node.results}
     needed = {x for node in b.graph.nodes if inside.isdisjoint(node.results) for x in node.operands if x in inside}
     needed.update([y for y in b.graph.outputs if y in inside])
-    size, found = cheapest_cut(nodes, [x for x in inside if x in needed], sources, set(), {})
+    wanted = [y for node in nodes for y in node.results if y in needed]  # in order: the same in every process
+    size, found = cheapest_cut(nodes, wanted, sources, set(), {})
     return found if size <= limit else []

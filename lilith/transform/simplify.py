@@ -1,7 +1,8 @@
 """Simplify: dead nodes, common subexpressions, constant folding, identities; Graph -> Graph of the same meaning.
 
 What IEEE arithmetic distinguishes stays distinguished (x * 0 and x - x are kept: x may be infinite), with one
-exception, as in every compiler of this kind: x + 0 is x, so that the sign of a zero may differ.
+exception, as in every compiler of this kind: x + 0 is x, so that the sign of a zero may differ. Sums of products may be
+added up in another order (`transform.contract`).
 """
 
 from __future__ import annotations
@@ -16,6 +17,7 @@ from lilith.ir.graph import Builder, Graph, Node, Value
 from lilith.ir.interpret import evaluate
 from lilith.ir.primitive import PRIMITIVES, Primitive
 from lilith.ops import bessel, elementwise, special
+from lilith.transform.contract import contracted
 from lilith.transform.prune import live_nodes, remove_dead
 from lilith.transform.shifts import without_shifts
 from lilith.transform.tell import told_case, told_scan
@@ -51,6 +53,12 @@ class _Simplifier:
         self.uses: Counter[Value] = Counter()  # how often a value of the graph as it was is read
 
     def run(self) -> Graph:
+        """The graph simplified; again where sums in it have been contracted."""
+        simple = self.walked()
+        found = contracted(simple)
+        return simple if found is simple else _Simplifier(found, self.bodies).walked()
+
+    def walked(self) -> Graph:
         graph, env = self.graph, self.env
         nodes = live_nodes(graph.nodes, graph.outputs)
         self.uses = Counter([x for node in nodes for x in node.operands] + list(graph.outputs))

@@ -19,6 +19,7 @@ from lilith.transform.roll.body import Body
 from lilith.transform.roll.check import translates
 from lilith.transform.roll.common import without_repetition
 from lilith.transform.roll.emit import Emission, body_graph, emitted
+from lilith.transform.roll.fusible import Columns, fusible_bytes
 from lilith.transform.roll.joins import with_stacks_joined
 from lilith.transform.roll.lines import loop_source
 from lilith.transform.roll.operands import Stack, Window
@@ -26,9 +27,12 @@ from lilith.transform.roll.parts import with_parts_read
 from lilith.transform.roll.plan import Plan, longer, plan_of, planned
 from lilith.transform.roll.repeats import LEAST, repeats
 from lilith.transform.roll.sequence import Sequence
+from lilith.transform.roll.sums import with_rows_added
 from lilith.transform.roll.writes import with_writes_read
 
-__all__ = ["Repeat", "roll"]
+__all__ = ["Columns", "Repeat", "roll"]
+
+ONE = Columns()
 
 _ROUNDS = 64
 """So many stretches of one graph are rolled, one after the other."""
@@ -55,19 +59,22 @@ class Repeat(NamedTuple):
         return f"{where}{self.copies} repeats of {self.operations} operation{plural} as {what}"
 
 
-def roll(graph: Graph, guards: int = 0, together: Collection[Value] = ()) -> tuple[Graph, tuple[Repeat, ...]]:
+def roll(
+    graph: Graph, guards: int = 0, together: Collection[Value] = (), columns: Columns = ONE
+) -> tuple[Graph, tuple[Repeat, ...]]:
     """The graph with its repeats rolled, as far as that pays, and what was rolled.
 
     Arguments:
         guards: so many of the last outputs are predicates of guards, which end a repeat.
         together: inputs that can be handed over stacked (`lilith.transform.pack`): they and their cotangents cost
             little to put together and to take apart.
+        columns: what will be made of it: so many derivatives at once, as for a Jacobian, or so many slices.
     """
     if sum(map(cost.weight, graph.nodes)) < cost.BATCH:
         return graph, ()
 
     def rolled(graph: Graph) -> tuple[Graph, tuple[Repeat, ...]]:
-        roller = _Roller(set(graph.outputs[len(graph.outputs) - guards :]), frozenset(together))
+        roller = _Roller(set(graph.outputs[len(graph.outputs) - guards :]), frozenset(together), columns)
         return roller.rolled(graph, False), tuple(roller.found)
 
     read = remove_dead(with_writes_read(graph))
@@ -90,8 +97,8 @@ class _Roller:
         found: what was rolled.
     """
 
-    def __init__(self, fences: Collection[Value], together: frozenset[Value]):
-        self.fences, self.together = fences, together
+    def __init__(self, fences: Collection[Value], together: frozenset[Value], columns: Columns):
+        self.fences, self.together, self.columns = fences, together, columns
         self.found: list[Repeat] = []
 
     def rolled(self, graph: Graph, inner: bool) -> Graph:
@@ -100,7 +107,7 @@ class _Roller:
             new = self.one_rolled(Sequence(graph, self.fences), inner)
             if new is None:
                 break
-            graph = remove_dead(with_stacks_joined(new))
+            graph = remove_dead(with_rows_added(with_stacks_joined(new)))
         return graph
 
     def one_rolled(self, sequence: Sequence, inner: bool) -> Graph | None:
@@ -137,7 +144,8 @@ class _Roller:
         stacks = _stacks(plan)
         easy = sum([len(kind.values) for kind in stacks if self.is_handed_over(kind)])
         others = sum([len(kind.values) for kind in stacks]) - easy
-        if not cost.pays(saved, window, others, easy, emission.loop, inner):
+        rows = fusible_bytes(sequence, emission, self.columns)
+        if not cost.pays(saved, window, others, easy, rows, emission.loop, inner):
             return None
         if not translates(emission.body):
             return None

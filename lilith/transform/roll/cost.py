@@ -19,6 +19,10 @@ FUSED, SMALL = 0.8, 64
 
 LOOP, BATCH, STACKED, TOGETHER = 150.0, 30.0, 9.0, 0.5
 
+FUSIBLE = 16.0
+"""What a megabyte of rows costs that each of several columns (those of a Jacobian) writes and reads: unrolled, what the
+rows are made of is one kernel with what reads them. 0.05 to 0.7 ms per call, and a program is called many times."""
+
 CLEARLY = 0.75
 """What is left of a graph whose arrays are handed on whole must be less than this part of what is left otherwise."""
 
@@ -53,6 +57,12 @@ def _weight(primitive: Primitive) -> float:
     return LARGE if name in EXPENSIVE or primitive.graphs else ELEMENTWISE
 
 
+def fuses(node: Node) -> bool:
+    """Whether XLA makes one kernel of an operation and of those around it, with nothing written in between."""
+    name = node.primitive.name
+    return name != "concatenate" and (name in _LAYOUT or _weight(node.primitive) == ELEMENTWISE)
+
+
 def weights(nodes: list[Node]) -> np.ndarray:
     """The sums of the weights of the first 0, 1, 2, ... operations."""
     return np.cumsum([0.0, *map(weight, nodes)])
@@ -66,7 +76,7 @@ def left(graph: Graph) -> float:
     return total
 
 
-def pays(saved: float, window: Window, stacked: int, together: int, loop: bool, inner: bool) -> bool:
+def pays(saved: float, window: Window, stacked: int, together: int, rows: int, loop: bool, inner: bool) -> bool:
     """Whether a stretch is rolled.
 
     Arguments:
@@ -74,10 +84,11 @@ def pays(saved: float, window: Window, stacked: int, together: int, loop: bool, 
         window: the copies.
         stacked: how many values have to be put together, and their cotangents taken apart.
         together: how many more are handed over together.
+        rows: so many bytes in all columns are stacked that would not be written one by one.
         loop: whether it becomes a loop, or one operation on a batch each.
         inner: whether it is the body of a loop.
     """
     operations = window.copies * window.period
     if inner and (window.copies < INNER_COPIES or operations < INNER_NODES):
         return False
-    return saved > (LOOP if loop else BATCH) + STACKED * stacked + TOGETHER * together
+    return saved > (LOOP if loop else BATCH) + STACKED * stacked + TOGETHER * together + FUSIBLE * rows / 1e6

@@ -142,6 +142,7 @@ class Emission:
         self.count = body.plan.window.copies
         stacked = self._stacked()
         self.sums, self.fillings = sums_of(body, stacked), fillings_of(body, stacked)
+        self.every_sum = self.sums
         gone = {s.link for s in self.sums} | {filling.link for filling in self.fillings}
         self.carries = [link for link in body.carries if link not in gone]
         self.loop = bool(self.carries) or self._large()
