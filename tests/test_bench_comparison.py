@@ -15,9 +15,10 @@ import pytest
 sys.path.insert(0, str(Path(__file__).parent.parent))
 
 from bench import __main__ as bench_main
-from bench.comparison import checking, compare, main, measure
+from bench.comparison import checking, compare, main, measure, report
 from bench.comparison.measure import prepared
 from bench.comparison.peers import PEERS
+from bench.comparison.peers.peer import Peer, Program
 from bench.comparison.workload import load
 
 WORKLOADS = load()
@@ -99,10 +100,80 @@ def test_wrong_results_are_not_timed():
 
 def test_turns():
     """Everybody is timed in every round; a slow one in some, evenly spaced."""
-    times = measure.in_turns({"a": lambda: None, "b": lambda: None}, measure.Effort(rounds=4, turn=1e-5))
+    times = measure.in_turns({"a": lambda: None, "b": lambda: None}, measure.Effort(rounds=4, turn=1e-5), {})
     assert all(len(t) == 4 and not any(map(math.isnan, t)) for t in times.values())
     assert [i for i in range(10) if measure.takes_part(i, 10, 2)] in ([4, 9], [0, 5])
     assert measure.ratio([2.0, math.nan, 4.0], [1.0, 1.0, 2.0]) == {"median": 2.0, "minima": 2.0}
+
+
+class _Failing(Peer):
+    """Fails at the n-th call of its program, and at what else it is told to."""
+
+    def __init__(self, call: int = 0, first: bool = False, stages: bool = False):
+        self.call, self.first, self.fails_at_stages, self.calls = call, first, stages, 0
+
+    def program(self, w, args):
+        def run():
+            self.calls += 1
+            if self.calls == self.call:
+                raise AssertionError(f"call {self.call}")
+            return [0.0]
+
+        return Program(run, None, lambda result: [np.asarray(x) for x in result])
+
+    def first_call(self, w, args):
+        if self.first:
+            raise RuntimeError("no first call")
+        return 1.0
+
+    def stages(self, w, args):
+        if self.fails_at_stages:
+            raise RuntimeError("no stages")
+        return None
+
+
+def test_a_peer_that_fails_at_any_point_does_not_stop_the_others(capsys):
+    """Its row says why; what it could do is in it."""
+    w = WORKLOADS["rosenbrock"]
+    peers = {
+        "good": _Failing(),
+        "at once": _Failing(call=1),
+        "later": _Failing(call=2),
+        "timed": _Failing(call=4),
+        "first": _Failing(first=True),
+        "stages": _Failing(stages=True),
+    }
+    rows = measure.measured(w, w.sizes[0], peers, measure.Effort(rounds=3, turn=1e-9, first_calls=2))
+    found = {row["peer"]: row for row in rows}
+    assert {name: row["failure"] for name, row in found.items() if "failure" in row} == {
+        "at once": "AssertionError: call 1",
+        "later": "AssertionError: call 2",
+        "timed": "AssertionError: call 4",
+    }
+    assert found["good"]["first_call"]["rounds"] == 2
+    assert "first_call" not in found["first"] and "no first call" in found["first"]["first_call_failure"]
+    assert found["stages"]["first_call"]["rounds"] == 2 and "no stages" in found["stages"]["stages_failure"]
+    report.print_table(rows)
+    out = capsys.readouterr().out
+    assert "rosenbrock n=5, timed: AssertionError: call 4" in out
+    assert "rosenbrock n=5, first, first call: RuntimeError: no first call" in out
+
+
+def test_an_interrupted_run_writes_what_it_has(monkeypatch, tmp_path):
+    """As for any interrupted program, the exit status is 130."""
+    real, seen = main.measured, []
+
+    def measured(w, *rest):
+        seen.append(w.name)
+        if len(seen) == 2:
+            raise KeyboardInterrupt
+        return real(w, *rest)
+
+    monkeypatch.setattr(main, "measured", measured)
+    arguments = ["rosenbrock", "tutorial", "--sizes", "small", "--quick", "--rounds", "2", "--peers", "lilith"]
+    assert main.main([*arguments, "--out", str(tmp_path)]) == 130
+    rows = json.loads((tmp_path / "comparison.json").read_text())["rows"]
+    assert [row["workload"] for row in rows] == ["rosenbrock"]
 
 
 def _run(tmp_path, name, median, spread, **more):
@@ -128,6 +199,7 @@ def test_compare(tmp_path, capsys):
     assert "warm 1000.00 ms -> 1300.00 ms (1.30x)" in capsys.readouterr().out
     assert compare.main([old, _run(tmp_path, "large.json", 1.0, 0.02, memory=20_000)]) == 1
     assert compare.main([old, _run(tmp_path, "broken.json", 1.0, 0.02, failure="it fails")]) == 1
+    assert compare.main([old, _run(tmp_path, "first.json", 1.0, 0.02, first_call_failure="it fails")]) == 1
     ratio = {"ratio": {"jax.jit": {"median": 0.5, "minima": 0.5}}}
     slower = {"ratio": {"jax.jit": {"median": 0.9, "minima": 0.8}}}
     fast = _run(tmp_path, "fast.json", 1.0, 0.02, **ratio)

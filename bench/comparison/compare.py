@@ -28,6 +28,8 @@ def slower(old: Row, new: Row, tolerance: float) -> str | None:
     before, after = old.get("memory"), new.get("memory")
     if before is not None and after is not None and after > before * (1 + tolerance) + 4096:
         found.append(f"memory {before} -> {after} bytes")
+    if "first_call_failure" in new and "first_call_failure" not in old:
+        found.append(f"first call fails: {new['first_call_failure']}")
     return "; ".join(found) or None
 
 

@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import argparse
 import contextlib
+import sys
 import warnings
 from collections.abc import Callable, Iterator, Sequence
 from pathlib import Path
@@ -81,7 +82,15 @@ def main(arguments: Sequence[str]) -> int:
     equalise_threads()
     machine, missing = described({name: PEERS[name] for name in names})
     print("\n".join(report.head(machine)))
-    rows = _rows(pairs, names, missing, effort)
+    rows: list[dict[str, Any]] = []
+    status = 0
+    try:
+        _measure(rows, pairs, names, missing, effort)
+    except KeyboardInterrupt:
+        print("interrupted: what was measured so far", file=sys.stderr)
+        status = 130
+    if not rows:
+        return status
     report.print_table(rows)
     options.out.mkdir(parents=True, exist_ok=True)
     path = options.json or options.out / "comparison.json"
@@ -89,14 +98,17 @@ def main(arguments: Sequence[str]) -> int:
     report.write_json(path, machine, shown, rows)
     print(f"\nwritten: {path}")
     _draw(options.out, machine, rows)
-    return 0
+    return status
 
 
-def _rows(
-    pairs: list[tuple[Workload, Size]], names: list[str], missing: dict[str, str], effort: Effort
-) -> list[dict[str, Any]]:
-    """All rows, with a progress bar; jax in 64 bits meanwhile, since the others are."""
-    rows: list[dict[str, Any]] = []
+def _measure(
+    rows: list[dict[str, Any]],
+    pairs: list[tuple[Workload, Size]],
+    names: list[str],
+    missing: dict[str, str],
+    effort: Effort,
+) -> None:
+    """Append all rows, with a progress bar; jax in 64 bits meanwhile, since the others are."""
     here = {name: PEERS[name] for name in names if name not in missing}
     previous = bool(jax.config.read("jax_enable_x64"))
     jax.config.update("jax_enable_x64", True)
@@ -115,7 +127,6 @@ def _rows(
                 advance()
     finally:
         jax.config.update("jax_enable_x64", previous)
-    return rows
 
 
 def _draw(folder: Path, machine: dict[str, Any], rows: list[dict[str, Any]]) -> None:

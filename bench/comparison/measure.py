@@ -11,7 +11,7 @@ from typing import Any, NamedTuple
 import numpy as np
 
 from bench.comparison.checking import disagreeing
-from bench.comparison.peers.peer import Cannot, Peer, Program, reason
+from bench.comparison.peers.peer import Peer, Program, reason
 from bench.comparison.workload import Size, Workload
 
 
@@ -52,35 +52,56 @@ def takes_part(round: int, rounds: int, wanted: int) -> bool:
     return (round * wanted) // rounds != ((round - 1) * wanted) // rounds
 
 
-def in_turns(functions: Mapping[str, Callable[[], Any]], effort: Effort) -> dict[str, list[float]]:
+def in_turns(
+    functions: Mapping[str, Callable[[], Any]], effort: Effort, failures: dict[str, str]
+) -> dict[str, list[float]]:
     """Seconds per call of each: A B C, then C B A, and so on; nan in rounds that a slow one leaves out.
 
-    Every function has been called before. The garbage collector is off meanwhile.
+    Every function has been called before; one that fails all the same is left out, and `failures` says why. The garbage
+    collector is off meanwhile.
     """
     plans = {}
     for name, f in functions.items():
-        calls, seconds = calls_per_turn(f, effort.turn)
-        plans[name] = calls, min(effort.rounds, max(2, int(effort.longest / seconds)))
-    times: dict[str, list[float]] = {name: [] for name in functions}
+        found = attempted(name, lambda f=f: calls_per_turn(f, effort.turn), failures)
+        if found is not None:
+            calls, seconds = found
+            plans[name] = calls, min(effort.rounds, max(2, int(effort.longest / seconds)))
+    times: dict[str, list[float]] = {name: [] for name in plans}
     enabled = gc.isenabled()
     gc.collect()
     gc.disable()
     try:
         for i in range(effort.rounds):
-            for name in list(functions) if i % 2 == 0 else reversed(list(functions)):
+            for name in list(times) if i % 2 == 0 else reversed(list(times)):
                 calls, wanted = plans[name]
                 if not takes_part(i, effort.rounds, wanted):
                     times[name].append(math.nan)
                     continue
-                f = functions[name]
-                start = time.perf_counter()
-                for _ in range(calls):
-                    f()
-                times[name].append((time.perf_counter() - start) / calls)
+                seconds = attempted(name, lambda f=functions[name], n=calls: _seconds_per_call(f, n), failures)
+                if seconds is None:
+                    del times[name]
+                else:
+                    times[name].append(seconds)
     finally:
         if enabled:
             gc.enable()
     return times
+
+
+def _seconds_per_call(f: Callable[[], Any], calls: int) -> float:
+    start = time.perf_counter()
+    for _ in range(calls):
+        f()
+    return (time.perf_counter() - start) / calls
+
+
+def attempted(name: str, f: Callable[[], Any], failures: dict[str, str]) -> Any:
+    """f(); None where a peer cannot, whatever its error is: `failures` says why, and the others go on."""
+    try:
+        return f()
+    except Exception as error:
+        failures[name] = reason(error)
+        return None
 
 
 def summary(times: list[float]) -> dict[str, float]:
@@ -113,16 +134,17 @@ def prepared(
     results = {}
     for name, peer in peers.items():
         told(name)
-        try:
-            program = peer.program(w, args)
-            results[name] = program.read(program.run())
-            programs[name] = program
-        except Exception as error:  # a row says why, whatever it is
-            failures[name] = reason(error)
+        found = attempted(name, lambda peer=peer: _with_result(peer.program(w, args)), failures)
+        if found is not None:
+            programs[name], results[name] = found
     for name, why in disagreeing(results, w.sensitive).items():
         failures[name] = why
         del programs[name]
     return programs, failures
+
+
+def _with_result(program: Program) -> tuple[Program, list[np.ndarray]]:
+    return program, program.read(program.run())
 
 
 def measured(
@@ -136,9 +158,11 @@ def measured(
     args = w.arguments(size)
     programs, failures = prepared(w, args, peers, told)
     told("warm calls in turns")
-    warm = in_turns({name: p.run for name, p in programs.items()}, effort)
-    primal = in_turns({name: p.primal for name, p in programs.items() if p.primal and _runs(p.primal)}, effort)
-    firsts = _first_calls(w, args, {name: peers[name] for name in programs}, effort, told)
+    warm = in_turns({name: p.run for name, p in programs.items()}, effort, failures)
+    # a peer may have the derivative but not the function alone; then there is no ratio of the two
+    primal = in_turns({name: programs[name].primal for name in warm if programs[name].primal}, effort, {})
+    further: dict[str, str] = {}
+    firsts = _first_calls(w, args, {name: peers[name] for name in warm}, effort, told, further)
     rows = []
     for name, peer in peers.items():
         row: dict[str, Any] = {"workload": w.name, "size": size.label, "kind": w.kind, "peer": name}
@@ -155,31 +179,31 @@ def measured(
             row["gradient_over_primal"] = row["warm"]["median"] / row["primal"]["median"]
         if firsts[name]:
             row["first_call"] = summary(firsts[name])
+        if name in further:
+            row["first_call_failure"] = further[name]
         told(f"{name}: stages")
         row.update(_stages(w, args, peer, programs[name], effort))
     return rows
 
 
-def _runs(f: Callable[[], Any]) -> bool:
-    """Whether the function alone can be run by this peer."""
-    try:
-        f()
-    except Exception:
-        return False  # its derivative does; then there is no ratio of the two
-    return True
-
-
 def _first_calls(
-    w: Workload, args: tuple[Any, ...], peers: Mapping[str, Peer], effort: Effort, told: Callable[[str], None]
+    w: Workload,
+    args: tuple[Any, ...],
+    peers: Mapping[str, Peer],
+    effort: Effort,
+    told: Callable[[str], None],
+    failures: dict[str, str],
 ) -> dict[str, list[float]]:
-    """Seconds of first calls, in turns; once only for those who take long."""
+    """Seconds of first calls, in turns; once only for those who take long, or fail: `failures` says why."""
     times: dict[str, list[float]] = {name: [] for name in peers}
     for i in range(effort.first_calls):
         for name, peer in list(peers.items())[:: 1 if i % 2 == 0 else -1]:
-            if times[name] and times[name][0] > effort.longest / 2:
+            if name in failures or (times[name] and times[name][0] > effort.longest / 2):
                 continue
             told(f"{name}: first call")
-            times[name].append(peer.first_call(w, args))
+            seconds = attempted(name, lambda peer=peer: peer.first_call(w, args), failures)
+            if seconds is not None:
+                times[name].append(seconds)
     return times
 
 
@@ -195,7 +219,7 @@ def _stages(w: Workload, args: tuple[Any, ...], peer: Peer, program: Program, ef
                 again = peer.stages(w, args)
                 assert again is not None
                 every.append(again)
-    except Cannot as error:
+    except Exception as error:  # whatever it is, the row has the rest
         return {"stages_failure": reason(error)}
     names = ("trace", "lower", "compile", "run")
     return {

@@ -110,6 +110,8 @@ def print_table(rows: list[dict[str, Any]]) -> None:
             failures.append(f"{title}, {row['peer']}: {row['failure']}")
         else:
             lines.append(cells(row))
+            parts = {"first call": "first_call_failure", "stages": "stages_failure"}
+            failures += [f"{title}, {row['peer']}, {what}: {row[key]}" for what, key in parts.items() if key in row]
     table("warm calls are synchronised; spread: between the quartiles", HEADER, lines)
     if failures:
         print("\nnot measured\n" + "\n".join(f"  {line}" for line in failures))

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import contextlib
+import logging
 import shutil
 import time
 import warnings
@@ -32,6 +33,7 @@ def _torch() -> Any:
     import torch._dynamo
     import torch._inductor.config
 
+    torch._logging.set_logs(all=logging.ERROR)  # what it cannot do is a row of the table
     return torch
 
 
