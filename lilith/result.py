@@ -9,7 +9,7 @@ from typing import Any
 from lilith import tree
 from lilith.signature import declared_static
 from lilith.source import GradientError
-from lowering.carrier import ArrayImpl, block_until_ready
+from lowering.carrier import ArrayImpl, block_until_ready, register_pytree
 
 
 class Labels:
@@ -49,6 +49,16 @@ class Labels:
             if key is not None
         }
 
+    def _structure(self) -> tuple:
+        return self.positions, self.names, self.asked
+
+    def __eq__(self, other: object) -> bool:
+        """Whether two results have the same entries, so that JAX's tree functions take them together."""
+        return isinstance(other, Labels) and self._structure() == other._structure()
+
+    def __hash__(self) -> int:
+        return hash(self._structure())
+
 
 class NotAskedError(GradientError, LookupError):
     """A gradient that is not in the result."""
@@ -60,7 +70,8 @@ class GradResult:
     `g[0]` is the gradient for the first argument, `g["scale"]` for the parameter of that name; it has the argument's
     own structure and dtype, and is None for arguments without a derivative (ints, bools, strings, integer arrays).
     Fields that a class of equinox, flax or JAX's own registry declares to be no data are in it as they are, so that
-    JAX's tree functions and optax take model and gradient together.
+    JAX's tree functions and optax take model and gradient together. They take the result itself, too:
+    `jax.tree.map(lambda d: 0.1 * d, g)` is a GradResult.
 
     >>> import numpy as np
     >>> from lilith import grad
@@ -246,6 +257,13 @@ class GradResult:
                 hint="ask the result of grad or of a value_and_grad function itself",
             ) from None
         return explain(asking, path, found)
+
+
+def _from_entries(labels: Labels, entries: Any) -> GradResult:
+    return GradResult(list(entries), labels)
+
+
+register_pytree(GradResult, lambda g: (g._entries, g._labels), _from_entries)
 
 
 def _part(x: Any, path: str) -> Any:

@@ -216,3 +216,20 @@ def test_adam_of_optax_on_our_gradients() -> None:
     assert value < 0.1 * first
     for name in params:
         np.testing.assert_allclose(params[name], peer[name], rtol=1e-3, atol=1e-5)
+
+
+def test_tree_functions_of_jax_take_a_result() -> None:
+    """Also two of one structure, from different programs."""
+    params = {"w": np.ones((2, 2)), "b": np.ones(2)}
+    loss = lambda p, x, n: np.sum((p["w"] @ x + p["b"]) ** n)  # noqa: E731
+    _, g = grad(loss, params, np.ones(2), 2)
+    _, h = grad(loss, {"w": np.ones((3, 2)), "b": np.ones(3)}, np.ones(2), 2)
+    half = jax.tree.map(lambda d: 0.5 * d, g)
+    assert type(half) is lilith.GradResult and half["n"] is None and repr(half) == "GradResult(3)"
+    np.testing.assert_array_equal(half["p['w']"], 0.5 * g["p['w']"])
+    assert len(jax.tree.leaves(g)) == 3 and jax.tree.structure(g) == jax.tree.structure(h)
+    shapes = jax.tree.map(lambda a, b: (a.shape, b.shape), g, h)
+    assert shapes[0]["b"] == ((2,), (3,))
+    assert jax.tree.structure(g) != jax.tree.structure(grad(loss, params, np.ones(2), 2, wrt=0)[1])
+    with pytest.raises(lilith.GradientError, match="does not know the call"):
+        half.why("n")

@@ -137,7 +137,7 @@ def means(rows: list[dict[str, Any]]) -> list[str]:
             "first call": [a["first_call"]["median"] / b["first_call"]["median"] for a, b in firsts],
             "trace and lower": [_front(a) / _front(b) for a, b in pairs if "stages" in a and "stages" in b],
         }
-        found = [f"{what} {geometric_mean(values):.2f}" for what, values in columns.items() if values]
+        found = [f"{what} {geometric_mean(values):.3g}" for what, values in columns.items() if values]
         if found:
             lines.append(f"lilith / {peer}, geometric means over {len(pairs)}: {', '.join(found)}")
     return lines

@@ -29,6 +29,7 @@ class Facts(NamedTuple):
 
     Attributes:
         globals, free, attributes: the names, in order.
+        fields: per global and free name, the attributes through which alone it is used: `c.rate`; None if otherwise.
         imports: `(module, level)` of import statements inside the function.
         stores: it assigns global names.
         compares: it may compare objects with == or <, so that their methods for that count.
@@ -38,6 +39,7 @@ class Facts(NamedTuple):
     globals: dict[str, bool]
     free: dict[str, bool]
     attributes: dict[str, bool]
+    fields: dict[str, frozenset[str] | None]
     imports: tuple[tuple[str, int], ...]
     stores: bool
     compares: bool
@@ -70,6 +72,7 @@ def _analyse(code: types.CodeType) -> Facts:
     global_names: dict[str, bool] = {}
     free: dict[str, bool] = {}
     attributes: dict[str, bool] = {}
+    fields: dict[str, frozenset[str] | None] = {}
     imports: dict[tuple[str, int], None] = {}
     stores = compares = reflective = False
     for part in _nested(code):
@@ -78,9 +81,11 @@ def _analyse(code: types.CodeType) -> Facts:
             name = x.opname
             if name in _LOAD_GLOBAL:
                 _note(global_names, x.argval, instructions, i)
+                _note_field(fields, x.argval, instructions[i + 1 : i + 2])
             elif name in _LOAD_FREE:
                 if x.argval in part.co_freevars:
                     _note(free, x.argval, instructions, i)
+                    _note_field(fields, x.argval, instructions[i + 1 : i + 2])
             elif name in _LOAD_ATTRIBUTE:
                 _note(attributes, x.argval, instructions, i)
             elif name == "IMPORT_NAME":
@@ -94,11 +99,20 @@ def _analyse(code: types.CodeType) -> Facts:
     compares |= not _COMPARING.isdisjoint([*global_names, *free, *attributes])
     reflective |= not _REFLECTIVE_NAMES.isdisjoint([*global_names, *free, *(name for name, _ in imports)])
     reflective |= not _REFLECTIVE_ATTRIBUTES.isdisjoint(attributes)
-    return Facts(global_names, free, attributes, tuple(imports), stores, compares, reflective)
+    return Facts(global_names, free, attributes, fields, tuple(imports), stores, compares, reflective)
 
 
 def _note(names: dict[str, bool], name: str, instructions: list[Any], i: int) -> None:
     names[name] = names.get(name, False) or not _only_writes(instructions, i)
+
+
+def _note_field(fields: dict[str, frozenset[str] | None], name: str, following: list[Any]) -> None:
+    """Note the attribute that is loaded of what a name holds, or that it is used otherwise."""
+    known = fields.get(name, frozenset())
+    if known is None or not following or following[0].opname not in ("LOAD_ATTR", "LOAD_METHOD"):
+        fields[name] = None
+    else:
+        fields[name] = known | {following[0].argval}
 
 
 def _only_writes(instructions: list[Any], i: int) -> bool:

@@ -13,10 +13,11 @@ from lilith import tree
 from lilith.captures import reads
 from lilith.captures.code import facts_of
 from lilith.captures.content import is_number_table, is_plain_tuple
+from lilith.source import is_internal
 from lilith.tree import Same
 
 if TYPE_CHECKING:
-    from lilith.captures.walk import Names, Walk
+    from lilith.captures.walk import Fields, Names, Walk
 
 
 class Kind:
@@ -58,7 +59,8 @@ def _enter_function(walk: Walk, index: int) -> None:
         if not users or variable in facts.free:
             label = join(name, variable)
             cell = walk.link(index, reads.read_cell, i, label)
-            walk.push(cell, reads.read_contents, None, label, written=users and not facts.free[variable])
+            read, fields = (facts.free[variable], facts.fields[variable]) if users else (True, None)
+            walk.push(cell, reads.read_contents, None, label, written=not read, fields=fields)
     defaults = f.__defaults__ or ()
     parameters = code.co_varnames[code.co_argcount - len(defaults) : code.co_argcount]
     for i, parameter in enumerate(parameters):
@@ -74,7 +76,8 @@ def _enter_function(walk: Walk, index: int) -> None:
         walk.root_globals = f.__globals__
     prefix = "" if f.__globals__ is walk.root_globals else (f.__module__ or "").rpartition(".")[2]
     for variable, read in facts.globals.items():
-        walk.push(namespace, reads.read_global, variable, join(prefix, variable), written=not read)
+        fields = facts.fields[variable]
+        walk.push(namespace, reads.read_global, variable, join(prefix, variable), written=not read, fields=fields)
     for module, level in facts.imports:
         walk.push(namespace, reads.read_import, (module, level), module, fixed=True)
     walk.take_up(facts)
@@ -128,12 +131,36 @@ DESCRIPTOR = Kind("descriptor", type, _enter_parts("fget", "__func__", "func"))
 
 def _enter_sequence(walk: Walk, index: int) -> None:
     node = walk.nodes[index]
+    if not _has_fields(walk, node.value, node.fields):
+        node.fields = None
+    _enter_items(walk, index)
+    _enter_rest(walk, index)
+
+
+def _has_fields(walk: Walk, x: Any, names: Fields) -> bool:
+    """Whether x is a namedtuple of the user's class, and has items of these names."""
+    cls = type(x)
+    if names is None or not tree.is_namedtuple_class(cls) or not walk.is_users_class(cls):
+        return False
+    return names.issubset(cls._fields) and cls.__getattribute__ is tuple.__getattribute__
+
+
+def _enter_items(walk: Walk, index: int) -> None:
+    node = walk.nodes[index]
     x = node.value
     get = getitem if type(x) in (list, tuple, deque) else reads.read_item
     fields = getattr(x, "_fields", None) if isinstance(x, tuple) else None
     for i in range(len(x)):
-        walk.push(index, get, i, f"{node.name}.{fields[i]}" if fields else f"{node.name}[{i}]")
-    _enter_rest(walk, index)
+        if node.fields is None or (fields and fields[i] in node.fields):
+            walk.push(index, get, i, f"{node.name}.{fields[i]}" if fields else f"{node.name}[{i}]")
+
+
+def widen(walk: Walk, index: int, fields: Fields) -> None:
+    """Read further items of a namedtuple that was entered for some of them."""
+    node = walk.nodes[index]
+    if node.fields is not None and (fields is None or not fields <= node.fields):
+        node.fields = node.fields | fields if fields is not None and _has_fields(walk, node.value, fields) else None
+        _enter_items(walk, index)
 
 
 def _enter_dict(walk: Walk, index: int) -> None:
@@ -181,6 +208,7 @@ def _enter_attributes(walk: Walk, index: int, names: Names) -> None:
     if walk.reflective and node.kind is not FUNCTION:
         node.whole = True
         names = [(name, True) for name in held]
+        widen(walk, index, None)
     for name, read in names:
         if name in held:
             walk.push(index, reads.read_attribute, name, join(node.name, name), written=not read)
@@ -286,8 +314,7 @@ def kind_of(value: Any, walk: Walk) -> Kind | None:
     if kind is None:
         return WRAPPED if _wraps_users(value, walk) else None
     if kind is FUNCTION:
-        known = walk.is_users(value.__code__.co_filename) or value.__closure__ or value.__defaults__
-        return FUNCTION if known or value.__kwdefaults__ else None
+        return None if _is_closed(value, walk) else FUNCTION
     if kind is SEQUENCE:
         plain = (cls is tuple and is_plain_tuple(value)) or (cls in (list, tuple) and is_number_table(value))
         return None if plain else SEQUENCE
@@ -299,6 +326,17 @@ def kind_of(value: Any, walk: Walk) -> Kind | None:
         own = value.__self__
         return None if own is None or isinstance(own, (type, types.ModuleType)) else BUILTIN
     return kind
+
+
+def _is_closed(f: Any, walk: Walk) -> bool:
+    """Whether a function of a library holds nothing of the user's: NumPy, JAX and Lilith have constants for defaults,
+    and some of their functions close over one of their own."""
+    if walk.is_users(f.__code__.co_filename):
+        return False
+    if not is_internal(f.__code__.co_filename):
+        return not (f.__closure__ or f.__defaults__ or f.__kwdefaults__)
+    held = [reads.read_contents(cell) for cell in f.__closure__ or ()]
+    return all(type(x) is types.FunctionType and not x.__closure__ and _is_closed(x, walk) for x in held)
 
 
 def _wraps_users(value: Any, walk: Walk) -> bool:

@@ -13,7 +13,7 @@ from typing import Any
 from lilith import tree
 from lilith.captures import content, reads
 from lilith.captures.code import Facts
-from lilith.captures.kinds import CLASS, FIXED, GLOBALS, Kind, construct, kind_of
+from lilith.captures.kinds import CLASS, FIXED, GLOBALS, SEQUENCE, Kind, construct, kind_of, widen
 from lilith.captures.reads import MISSING
 from lilith.source import is_internal
 
@@ -23,6 +23,10 @@ NODE, SEEN, ABSENT, WRITTEN = "node", "seen", "absent", "written"
 _WRITABLE = frozenset({list, dict, set, int, float, complex, bool})
 
 
+Fields = frozenset[str] | None
+"""Names of attributes, or all there is."""
+
+
 class Edge:
     """One read: `value = get(value of the parent node, key)`, and how it ended.
 
@@ -30,18 +34,20 @@ class Edge:
         name: in the user's terms.
         fixed: no tracer can be put here, so what is found becomes part of the key.
         written: the function only writes to what it finds.
+        fields: the attributes through which alone code uses what it finds; None if otherwise.
         outcome: NODE, SEEN, ABSENT, WRITTEN or the role of a leaf.
         target: index of the node, or of the input.
         key_part: what the key holds of it.
     """
 
-    __slots__ = ("fixed", "get", "key", "key_part", "name", "outcome", "parent", "target", "value", "written")
+    __slots__ = ("fields", "fixed", "get", "key", "key_part", "name", "outcome", "parent", "target", "value", "written")
 
     def __init__(
         self, parent: int, get: Callable[[Any, Any], Any], key: Any, name: str, fixed: bool, written: bool = False
     ):
         self.parent, self.get, self.key, self.name = parent, get, key, name
         self.fixed, self.written = fixed, written
+        self.fields: Fields = None
         self.outcome = ABSENT
         self.target = -1
         self.value: Any = MISSING
@@ -54,14 +60,16 @@ class Node:
     Attributes:
         fixed: no tracers can be put into it.
         whole: an object that is read with all its attributes, not only with those that code names.
+        fields: of a namedtuple, those that are read; None for all.
     """
 
-    __slots__ = ("edges", "fixed", "kind", "name", "value", "whole")
+    __slots__ = ("edges", "fields", "fixed", "kind", "name", "value", "whole")
 
     def __init__(self, value: Any, kind: Kind | None, name: str, fixed: bool):
         self.value, self.kind, self.name, self.fixed = value, kind, name, fixed
         self.edges: list[Edge] = []
         self.whole = True
+        self.fields: Fields = None
 
 
 Names = Sequence[tuple[str, bool]]
@@ -111,13 +119,19 @@ class Walk:
         name: str,
         fixed: bool = False,
         written: bool = False,
+        fields: Fields = None,
     ) -> None:
         """Ask for a read; the same read is done once, unless it was only for writing before."""
         asked = (parent, get, key)
         known = self._asked.get(asked)
         if known is None or (known.written and not written):
             edge = self._asked[asked] = Edge(parent, get, key, name, fixed or self.nodes[parent].fixed, written)
+            edge.fields = fields
             self._pending.append(edge)
+        elif known.fields is not None:
+            known.fields = None if fields is None else known.fields | fields
+            if known.outcome in (NODE, SEEN):
+                widen(self, known.target, known.fields)
 
     def link(self, parent: int, get: Callable[[Any, Any], Any], key: Any, name: str) -> int:
         """Do a read of something that is always a node (a cell, a globals dict) at once; the node's index."""
@@ -201,10 +215,13 @@ class Walk:
         edge.target = self._memo.get(memo, -1)
         if edge.target >= 0:
             edge.outcome, edge.key_part = SEEN, edge.target
+            widen(self, edge.target, edge.fields)
         else:
             edge.outcome, edge.key_part = NODE, (kind.name, kind.describe(value))
             edge.target = self._memo[memo] = len(self.nodes)
             self.nodes.append(Node(value, kind, edge.name, memo[1]))
+            if kind is SEQUENCE and not self.reflective:
+                self.nodes[-1].fields = edge.fields
             start = len(self._pending)
             kind.enter(self, edge.target)
             self._pending[start:] = self._pending[start:][::-1]

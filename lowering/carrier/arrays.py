@@ -15,6 +15,7 @@ Array = jax.Array
 JaxTracer = jax.core.Tracer
 block_until_ready = jax.block_until_ready
 pytree_leaves = jax.tree_util.tree_leaves  # what JAX's own registry takes for leaves
+register_pytree = jax.tree_util.register_pytree_node
 
 
 def devices_holding(x: Any) -> frozenset[Any]:
