@@ -111,7 +111,7 @@ def test_a_global_one() -> None:
 def test_a_result_that_holds_it() -> None:
     s = fresh()
     compiled = lilith.jit(lambda x: (x * s.rate, s))
-    y, held = compiled(np.ones(2))
+    _, held = compiled(np.ones(2))
     assert type(held) is Settings and held.rate == 0.5
     np.testing.assert_array_equal(held.weights, s.weights)
 
