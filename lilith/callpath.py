@@ -20,7 +20,16 @@ from lilith.result import GradResult
 from lilith.source import DeviceError
 from lilith.straight import TooRich, Writer
 from lilith.trace import Traced
-from lowering.carrier import Array, ArrayImpl, devices_holding, is_about_devices, set_x64, swap_x64, taken_over
+from lowering.carrier import (
+    Array,
+    ArrayImpl,
+    devices_holding,
+    is_about_devices,
+    set_x64,
+    swap_x64,
+    taken_over,
+    to_device,
+)
 from lowering.runtime import JAX, PYTHON, SCALAR
 
 
@@ -79,6 +88,26 @@ def _refuse_apart(error: Exception, paths: Sequence[str], leaves: Sequence[Any])
     ) from None
 
 
+_KEPT_BYTES = 1024
+
+
+class _KeptCopy:
+    """The copy on the device of a small array that a function captures: made anew where its bytes have changed."""
+
+    __slots__ = ("_last",)
+
+    def __init__(self) -> None:
+        self._last: tuple[bytes, Any] = b"", None
+
+    def __call__(self, x: np.ndarray) -> Any:
+        known, array = self._last
+        now = x.tobytes()
+        if now != known:
+            array = to_device(x.copy())  # JAX may go on using the memory of an array that it is given
+            self._last = now, array
+        return array
+
+
 class _Call:
     """The source of a function that calls one program and makes the user's result."""
 
@@ -117,7 +146,7 @@ class _Call:
             self._invoke("found", layout.check, inputs, every)
             self._decide("found[0]", diverged)
         self._invoke("outputs", layout.jitted, inputs, every)
-        if layout.wait is not None:
+        if layout.wait is not None and not all(isinstance(x, Array) for _, x in every):
             w.line(f"{w.name(layout.wait)}(outputs)")
         if layout.guards is not None:
             self._decide(f"outputs[{layout.guards}]", diverged)
@@ -298,14 +327,30 @@ def fast_path(
             w.take("given", given[0], further)
         w.line(f"captured = {w.name(read)}(f)")
         w.line("if captured is None: return MISS")
+        joined = {i for group in layout.groups for i in group}
         for x, example in zip(w.unpack("c", "captured", len(captured)), captured, strict=True):
             w.take(x, example, leaves)
+            if len(leaves) - 1 not in joined and _is_kept(example):
+                leaves[-1] = _kept(w, x, example)
     except TooRich:
         return None
     passed = "given" if given else "None"
     diverged = f"return {w.name(resume)}(f, args, {passed}, tuple(found.tolist()))"
     call.write(leaves, converted(w, derivation, further), diverged)
     return call.function("fast", "f, args, given" if given else "f, args")
+
+
+def _is_kept(x: Any) -> bool:
+    return type(x) is np.ndarray and x.dtype.isnative and 0 < x.nbytes <= _KEPT_BYTES
+
+
+def _kept(w: Writer, x: str, example: np.ndarray) -> Named:
+    """A captured array's copy on the device: handing over an array of NumPy's takes a microsecond, and as much for the
+    wait until it has been read."""
+    keep = _KeptCopy()
+    (name,) = w.fresh("o", 1)
+    w.line(f"{name} = {w.name(keep)}({x})")
+    return name, keep(example)
 
 
 def pull_path(layout: Layout, derivation: Derivation, residuals: Sequence[Any], g: Any) -> Callable[..., Any] | None:

@@ -383,3 +383,40 @@ def test_a_large_gradient_shared_by_numpy_and_jax_arguments():
         _, g = lilith.grad(lambda x, y: np.sum((x + y) ** 2), x.astype(np.float32), y)
         g[0][:] = -1.0
         np.testing.assert_array_equal(np.asarray(g[1]), np.full(n, 4.0))
+
+
+@pytest.mark.filterwarnings("ignore:.*jax_enable_x64")
+def test_small_captured_arrays_are_read_at_every_call():
+    """Whatever becomes of one: changed in place, also while the program runs, replaced, of another type or place."""
+    w = np.array([1.0, 2.0])
+    device = [lilith.to_device(np.array([3.0, -1.0]), "cpu")]
+    derived = lilith.value_and_grad(lambda x: np.sum(x * x * w))
+
+    def check():
+        for x in device:
+            value, g = derived(x)
+            now = w.copy()
+            w[...] = np.nan  # what was handed over has been read
+            np.testing.assert_array_equal(np.asarray(g[0]), 2 * np.asarray(x) * now)
+            assert float(value) == float(np.sum(np.asarray(x) ** 2 * now))
+            w[...] = now
+
+    for _ in range(3):
+        check()
+        w *= -2.0
+        w[0] = -0.0
+        check()
+    w = np.array([5.0, 7.0])
+    check()
+    w = w[::-1]
+    check()
+    w = np.array([5.0, 7.0], np.float32)
+    check()
+    w = np.array([5.0, 7.0]).astype(">f8")
+    check()
+    w = np.ones((3, 2))
+    assert derived(device[0])[1][0].tolist() == [18.0, -6.0]
+    w = np.array([0.5, 0.25])
+    device += [lilith.to_device(device[0], jax.devices()[-1]), np.array([1.0, 2.0])]
+    for _ in range(3):
+        check()

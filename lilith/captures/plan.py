@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import builtins
 import keyword
+import sys
 import types
 from collections import Counter
 from collections.abc import Callable
@@ -134,7 +135,7 @@ class _Writer:
         elif outcome == SEEN:
             self.require(f"{read} is v{edge.target}")
         elif outcome == ABSENT:
-            self.require(f"{read} is MISSING")
+            self._absent(edge, read)
         elif outcome == WRITTEN:
             self.require(f"{read}.__class__ is {self.constant(type(value))}")
         elif outcome == content.INPUT:
@@ -148,6 +149,14 @@ class _Writer:
             self.require(f"{self.constant(_HasContent(known, type(value), edge.key_part))}({read})")
         else:
             self._static(edge, read)
+
+    def _absent(self, edge: Edge, read: str) -> None:
+        """Nothing is there; as for an import statement in a function: a library's module that is still the same."""
+        module = sys.modules.get(edge.key[0]) if edge.get is reads.read_import and edge.key[1] == 0 else None
+        if module is None:
+            self.require(f"{read} is MISSING")
+        else:
+            self.require(f"{self.constant(sys.modules)}.get({edge.key[0]!r}) is {self.constant(module)}")
 
     def _node(self, index: int, read: str) -> None:
         node = self.walk.nodes[index]
