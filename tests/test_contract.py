@@ -176,3 +176,24 @@ def test_rows_of_a_stack_that_are_added_up_are_a_sum() -> None:
     assert derived.rolled
     assert names(derived.graph).count("add") <= 2
     np.testing.assert_allclose(lilith.jit(f)(w, x), f(w, x), rtol=1e-12)
+
+
+X, Y = np.array([[1.0, -2.0, 3.0], [0.5, 4.0, -1.0]]), np.array([[2.0, 1.0, -1.0], [3.0, 0.25, 2.0]])
+
+
+@pytest.mark.parametrize(
+    ("f", "count"),
+    [
+        (lambda x, y: np.sum(x * x) + np.sum(np.sin(y)), 1),
+        (lambda x, y: np.sum(x * x, axis=0) + np.sum(x * y, axis=0) + np.sum(np.exp(y), axis=0), 1),
+        (lambda x, y: np.sum(x * x, axis=0) + np.sum(x * y, axis=1)[0], 2),  # over other axes
+        (lambda x, y: np.sum(x * x) + np.sum(y[:1] * y[:1]), 2),  # of another shape
+        (lambda x, y: (lambda s: s * s + (s + np.sum(y * y)))(np.sum(x * x)), 2),  # wanted elsewhere, too
+        (lambda x, y: np.sum(x) + np.sum(y), 2),  # there is nothing to save
+    ],
+)
+def test_two_sums_are_one_pass(f, count: int) -> None:
+    graph = simplify(lilith.trace(f, X, Y))
+    assert names(graph).count("reduce_sum") == count
+    np.testing.assert_allclose(interpret(graph, [X, Y])[0], f(X, Y), rtol=1e-14)
+    lilith.testing.check_grads(lambda x, y: np.sum(f(x, y)), (X, Y), order=2)

@@ -16,6 +16,7 @@ import numpy as np
 from lilith.ir.graph import Builder, Graph, Node, Value
 from lilith.ir.interpret import evaluate
 from lilith.ir.primitive import PRIMITIVES, Primitive
+from lilith.ir.type import is_inexact
 from lilith.ops import bessel, elementwise, special
 from lilith.transform.contract import contracted
 from lilith.transform.prune import live_nodes, remove_dead
@@ -185,7 +186,22 @@ def _add(s: _Simplifier, node: Node, operands: tuple[Value, ...]) -> Value | Non
         return PRIMITIVES["sub"](x, minus.operands[0])
     if (minus := s.made_by(x, "neg")) is not None:
         return PRIMITIVES["sub"](y, minus.operands[0])
-    return None
+    return _one_sum(s, node, operands)
+
+
+def _one_sum(s: _Simplifier, node: Node, operands: tuple[Value, ...]) -> Value | None:
+    """Two sums over arrays of one shape, which nobody else wants, are one: a single pass over what they add up. What
+    products and extrema are summed to has better forms than that."""
+    sums = [s.made_by(x, "reduce_sum") for x in operands]
+    if sums[0] is None or sums[1] is None or any(s.uses[x] != 1 for x in node.operands):
+        return None
+    x, y = [total.operands[0] for total in sums if total is not None]
+    makers = [s.producer.get(x), s.producer.get(y)]
+    if sums[0].params != sums[1].params or x.shape != y.shape or not is_inexact(x.dtype):
+        return None
+    if any(made is None or made.primitive not in _ELEMENTWISE for made in makers):
+        return None
+    return PRIMITIVES["reduce_sum"](PRIMITIVES["add"](x, y), **sums[0].params)
 
 
 def _sub(s: _Simplifier, node: Node, operands: tuple[Value, ...]) -> Value | None:
