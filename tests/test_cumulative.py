@@ -161,3 +161,21 @@ def test_interpreted_and_compiled_agree_on_float16():
     compiled = lilith.jit(np.cumprod)(x)
     assert compiled.dtype == np.float16
     np.testing.assert_allclose(compiled, evaluate(np.cumprod, x)[0], rtol=2e-3)
+
+
+@pytest.mark.parametrize("shape", [(512, 5), (64, 3, 8), (1024, 3)])
+def test_lines_whose_rows_would_be_pages_apart(shape):
+    """They are staggered while they are computed; nothing of that is left in the results."""
+    x = np.random.default_rng(1).uniform(0.5, 1.5, shape) * np.where(np.arange(shape[0]) % 3, 1.0, -1.0).reshape(
+        -1, *[1] * (len(shape) - 1)
+    )
+    for dtype in (np.float64, np.float32):
+        for f in (np.cumprod, np.cumsum, np.maximum.accumulate, np.minimum.accumulate):
+            found = lilith.jit(lambda v, f=f: f(v, axis=1))(x.astype(dtype))
+            np.testing.assert_allclose(found, f(x.astype(dtype), axis=1), rtol=1e-5 if dtype is np.float32 else 1e-13)
+    check_gradient(lambda v: np.cumprod(v, axis=1), x[:, :3])
+    w = np.random.default_rng(2).standard_normal(shape)
+    found = lilith.grad(lambda v: np.sum(np.cumprod(v, axis=1) * w), x)[1][0]
+    step = 1e-6 * np.ones(shape)
+    moved = np.sum(w * (np.cumprod(x + step, axis=1) - np.cumprod(x - step, axis=1))) / 2e-6
+    assert np.sum(found) == pytest.approx(moved, rel=1e-7)
