@@ -49,6 +49,9 @@ class Labels:
             if key is not None
         }
 
+    def __repr__(self) -> str:
+        return f"Labels({', '.join(self.names)})"
+
     def _structure(self) -> tuple:
         return self.positions, self.names, self.asked
 

@@ -233,3 +233,12 @@ def test_tree_functions_of_jax_take_a_result() -> None:
     assert jax.tree.structure(g) != jax.tree.structure(grad(loss, params, np.ones(2), 2, wrt=0)[1])
     with pytest.raises(lilith.GradientError, match="does not know the call"):
         half.why("n")
+
+
+def test_a_result_is_an_argument_like_others() -> None:
+    """Its gradient is a result with the same entries."""
+    _, g = grad(lambda x, y: np.sum(x * y), np.ones(2), np.array([2.0, 3.0]))
+    value, h = grad(lambda g: np.sum(g[0] ** 2) + np.sum(g["y"]), g)
+    assert value == 15.0 and type(h[0]) is lilith.GradResult
+    np.testing.assert_array_equal(h[0]["x"], [4.0, 6.0])
+    np.testing.assert_array_equal(h[0][1], [1.0, 1.0])
