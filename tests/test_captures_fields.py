@@ -94,6 +94,27 @@ def test_two_functions_that_read_different_fields_of_one() -> None:
     assert fields(lambda x: holder[0].weights + first(x)) == ["rate", "weights"]
 
 
+class Derived(Settings):
+    """A field's name stands for something else."""
+
+    @property
+    def rate(self) -> Any:  # type: ignore[override]
+        return self.weights
+
+    def __getattr__(self, name: str) -> Any:
+        return self[0]
+
+
+def test_a_field_whose_name_the_class_has_taken_for_something_else() -> None:
+    s = Derived(rate=0.5, weights=np.array([1.0, 2.0]))
+    loss = lambda x: np.sum(x * s.rate)  # noqa: E731
+    np.testing.assert_array_equal(grad(loss, np.ones(2))[1][0], [1.0, 2.0])
+    s = Derived(rate=0.5, weights=np.array([3.0, 4.0]))
+    np.testing.assert_array_equal(grad(loss, np.ones(2))[1][0], [3.0, 4.0])
+    s.weights[0] = 7.0
+    np.testing.assert_array_equal(grad(loss, np.ones(2))[1][0], [7.0, 4.0])
+
+
 STATE = fresh()
 
 

@@ -2,7 +2,9 @@
 
 from __future__ import annotations
 
+import collections
 import functools
+import inspect
 import types
 from collections import OrderedDict, defaultdict, deque
 from collections.abc import Callable
@@ -138,11 +140,16 @@ def _enter_sequence(walk: Walk, index: int) -> None:
 
 
 def _has_fields(walk: Walk, x: Any, names: Fields) -> bool:
-    """Whether x is a namedtuple of the user's class, and has items of these names."""
+    """Whether x is a namedtuple of the user's class, and attributes of these names are its items."""
     cls = type(x)
     if names is None or not tree.is_namedtuple_class(cls) or not walk.is_users_class(cls):
         return False
-    return names.issubset(cls._fields) and cls.__getattribute__ is tuple.__getattribute__
+    if not names.issubset(cls._fields) or cls.__getattribute__ is not tuple.__getattribute__:
+        return False
+    return all(type(inspect.getattr_static(cls, name)) is _Field for name in names)
+
+
+_Field = type(collections.namedtuple("_Pair", "first second").__dict__["first"])
 
 
 def _enter_items(walk: Walk, index: int) -> None:
