@@ -65,7 +65,7 @@ class Lilith(Peer):
         given = args if w.host else on_device(args)
         primal = lilith.jit(f)
         return Program(
-            _called(w, f, given),
+            _called(w, _moved(w, f), given),
             None if w.kind == FUNCTION else lambda: jax.block_until_ready(primal(*given)),
             arrays,
         )
@@ -73,21 +73,17 @@ class Lilith(Peer):
     def first_call(self, w: Workload, args: tuple[Any, ...]) -> float:
         given = args if w.host else on_device(args)
         start = time.perf_counter()
-        f = _renewed(w.make(np, KIT))
-        _called(w, f, given)()
+        _called(w, _renewed(_moved(w, w.make(np, KIT))), given)()
         return time.perf_counter() - start
 
     def stages(self, w: Workload, args: tuple[Any, ...]) -> Stages:
         given = on_device(args)
         times = [time.perf_counter()]
-        f = w.make(np, KIT)
-        ones = tuple(jax.tree.map(np.ones_like, x) if i in w.wrt else None for i, x in enumerate(args))
-        derivation = derive(f, _spec(w), given, {}, scan(f), ones if w.kind == DERIVATIVE else None)
+        f = _moved(w, w.make(np, KIT))
+        derivation = derive(f, _spec(w), given, {}, scan(f))
         graph = derivation.graph
         times.append(time.perf_counter())
-        constants = [*scan(f).leaves, *derivation.hoisted]
-        extra = [np.ones(x.type.shape, x.dtype) for x in graph.inputs[len(jax.tree.leaves(args)) + len(constants) :]]
-        inputs = on_device((*jax.tree.leaves(args), *constants, *extra))
+        inputs = on_device((*jax.tree.leaves(args), *scan(f).leaves, *derivation.hoisted))
         device = jax.devices()[0]
         return _directly(graph, inputs, device, times) if device.platform == "cpu" else _by_jax(graph, inputs, times)
 
@@ -129,11 +125,20 @@ def _spec(w: Workload) -> Spec:
     wrt = w.wrt[0] if len(w.wrt) == 1 else w.wrt
     if w.kind == GRADIENT:
         return interned(Spec(True, wrt))
-    if w.kind == FUNCTION:
+    if w.kind in (FUNCTION, DERIVATIVE):
         return interned(Spec(False))
-    if w.kind == DERIVATIVE:
-        return interned(Spec(True, cotangent=True, mode="jvp"))
     return interned(Spec(True, wrt, mode="jacobian", options="auto"))
+
+
+def _moved(w: Workload, f: Callable[..., Any]) -> Callable[..., Any]:
+    """The function itself, or its value and derivative along ones: what is compiled where no gradient is asked for."""
+    if w.kind != DERIVATIVE:
+        return f
+
+    def derivative(*args: Any) -> Any:
+        return lilith.jvp(f, args, tuple([np.ones_like(x) if i in w.wrt else None for i, x in enumerate(args)]))
+
+    return derivative
 
 
 def _called(w: Workload, f: Callable[..., Any], args: tuple[Any, ...]) -> Callable[[], Any]:
@@ -154,12 +159,9 @@ def _called(w: Workload, f: Callable[..., Any], args: tuple[Any, ...]) -> Callab
                 return value, list(g)
 
         return call
-    if w.kind == FUNCTION:
+    if w.kind in (FUNCTION, DERIVATIVE):
         compiled = lilith.jit(f)
         return lambda: jax.block_until_ready(compiled(*args))
-    if w.kind == DERIVATIVE:
-        ones = tuple(jax.tree.map(jax.numpy.ones_like, x) if i in w.wrt else None for i, x in enumerate(args))
-        return lambda: jax.block_until_ready(lilith.jvp(f, args, ones))
     return lambda: jax.block_until_ready(lilith.jacobian(f, *args, wrt=wrt))
 
 
