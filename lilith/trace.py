@@ -28,6 +28,9 @@ from lilith.tracer import FUNCTIONS, AssignedPlain, Tracer
 HOIST_BYTES = 1024
 """Constant arrays larger than this become arguments of the program, so that modules stay small."""
 
+HOIST_BYTES_OF_INTEGERS = 2**16
+"""The same for integers, which mostly are indices: XLA computes what is made of constant ones when it compiles."""
+
 _LEAK_HINT = "return the array from the function instead of storing it in an outer variable, list or object"
 _WEAK_DTYPES = {bool: np.dtype(bool), int: np.dtype(int), float: np.dtype(float), complex: np.dtype(complex)}
 # a bool is never weak: NumPy lets it adapt to anything already
@@ -123,7 +126,7 @@ class Trace(Builder):
         return value
 
     def _array(self, array: np.ndarray) -> Value:
-        if array.nbytes > HOIST_BYTES:
+        if array.nbytes > (HOIST_BYTES_OF_INTEGERS if array.dtype.kind in "iu" else HOIST_BYTES):
             return self._hoist(array)
         literal = Literal(array)
         value = self.constant_cache.get(literal)

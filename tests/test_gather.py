@@ -123,3 +123,21 @@ def test_cotangents_of_batches_of_single_windows() -> None:
     for k in range(2):
         expected = interpret(reverse(graph, (0,)), [stacked[0][k], stacked[1][k], cotangent[k]])[1]
         np.testing.assert_allclose(found[k], expected, rtol=1e-13)
+
+
+def test_tables_of_indices_are_constants_of_the_program() -> None:
+    """XLA then computes what is made of them when it compiles; floats of that size are arguments."""
+    x = np.random.default_rng(0).standard_normal(7)
+    table, weights = np.arange(4000) % 7, np.linspace(0.0, 1.0, 4000)
+
+    def loss(x, weighted=False):
+        index = np.arange(4000)[::-1] % 7
+        return np.sum(x[index] * np.linspace(0.0, 1.0, 4000)) if weighted else np.sum(x[index] * x[index])
+
+    assert [len(lilith.trace_grad(loss, x, weighted).inputs) for weighted in (False, True)] == [1, 2]
+    captured = lambda x: np.sum(x[table] * weights)  # noqa: E731
+    for _ in range(2):
+        value, g = lilith.grad(captured, x)
+        np.testing.assert_allclose(value, captured(x))
+        np.testing.assert_allclose(g[0], np.bincount(table, weights, 7))
+        table[...] = (3 * table + 1) % 7
