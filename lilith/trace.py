@@ -66,6 +66,8 @@ class Trace(Builder):
         entered: arrays from around that are carries here, by id: they, and the tracers that stand for them.
         images: the same for their views, as they are asked for.
         pinnable: captured inputs, which become part of the key when Python code asks for their values.
+        outside: captured inputs, those whose values are not known here too.
+        origins: what `lilith.numpy.masks` has found out of the Values.
         unordered: Values of arrays that do not lie in C order in NumPy, besides transposes.
         decides_items: whether a number that is assigned into a plain array of ints is decided, as `int(x)` is.
     """
@@ -78,6 +80,8 @@ class Trace(Builder):
         self.guards: list[Guard] = []
         self.decided: dict[tuple[Value, bool], int] = {}
         self.pinnable: frozenset[Value] = frozenset()
+        self.outside: frozenset[Value] = frozenset()
+        self.origins: Any = None
         self.carries = False
         self.entered: dict[int, tuple[Tracer, Tracer]] = {}
         self.images: dict[int, tuple[Tracer, Tracer]] = {}
@@ -111,6 +115,8 @@ class Trace(Builder):
             return self._scalar(x, cls)
         if isinstance(x, Value):
             return x
+        if isinstance(x, Tracer):
+            return x.value  # a selection by a traced mask, which has none: its error
         return self._array(as_array(x))
 
     def _scalar(self, x: Any, cls: type) -> Value:
@@ -384,6 +390,7 @@ def trace_call(
     with trace:
         tracers = [trace.input(t) for t in types]
         inputs = [t.value for t in tracers]
+        trace.outside = frozenset(inputs[pinnable:] if pinnable is not None else ())
         if values is not None:
             trace.knowledge = Knowledge(trace, dict(zip(inputs, values, strict=True)))
             captured = zip(inputs[pinnable:], values[pinnable:], strict=True) if pinnable is not None else ()

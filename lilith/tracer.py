@@ -85,16 +85,16 @@ def _equality(symbol: str, name: str, ufunc: Any) -> Callable[..., Any]:
 
 def _binary(name: str, ufunc: Any) -> tuple[Callable[..., Any], Callable[..., Any]]:
     def forward(self: Tracer, other: Any) -> Any:
-        return OPERATORS[ufunc](self, other) if type(other) in _ORDINARY or _takes(other) else NotImplemented
+        return OPERATORS[ufunc](self, other) if type(other) in _ORDINARY or takes(other) else NotImplemented
 
     def reflected(self: Tracer, other: Any) -> Any:
-        return OPERATORS[ufunc](other, self) if type(other) in _ORDINARY or _takes(other) else NotImplemented
+        return OPERATORS[ufunc](other, self) if type(other) in _ORDINARY or takes(other) else NotImplemented
 
     forward.__name__, reflected.__name__ = f"__{name}__", f"__r{name}__"
     return forward, reflected
 
 
-def _takes(other: Any) -> bool:
+def takes(other: Any) -> bool:
     """Whether an operator takes this operand, or leaves it to the operand's own reflected method."""
     if isinstance(other, (Tracer, np.ndarray, np.generic, Number, list, tuple)):
         return getattr(other, "__array_ufunc__", True) is not None
@@ -449,7 +449,7 @@ def tracers_in(*xs: Any) -> list[Tracer]:
     """The tracers among arguments, in lists and tuples too."""
     found: list[Tracer] = []
     for x in xs:
-        if isinstance(x, Tracer):
+        if type(x) is Tracer:
             found.append(x)
         elif isinstance(x, (list, tuple)):
             found += tracers_in(*x)
@@ -503,7 +503,7 @@ def _inplace(ufunc: Any) -> Callable[..., Any]:
     """`x += v` gives the name of a number a new value, as for Python floats; an array is written to."""
 
     def operator(self: Tracer, other: Any) -> Any:
-        if not (type(other) in _ORDINARY or _takes(other)):
+        if not (type(other) in _ORDINARY or takes(other)):
             return NotImplemented
         return FUNCTIONS["inplace"](ufunc, self, other)
 

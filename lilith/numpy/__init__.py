@@ -34,6 +34,7 @@ from lilith.numpy import (  # noqa: F401  their rules enter the tables
     quantiles,
     refused,
     scipy_ufuncs,
+    selections,
     signals,
     sorting,
     statistics,

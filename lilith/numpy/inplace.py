@@ -15,7 +15,7 @@ import numpy as np
 
 from lilith.ir.graph import Value
 from lilith.ir.type import dtype_name, kind
-from lilith.numpy import indexing, views
+from lilith.numpy import indexing, masks, views
 from lilith.numpy.core import Shape, adapt, array, convert, expand, full, lift, operand, type_of
 from lilith.numpy.indexing import take_item
 from lilith.ops import elementwise, shape
@@ -87,14 +87,17 @@ def setitem(x: Tracer, key: Any, item: Any) -> None:
         if _is_own_part(x, key, item):
             return  # x[key] += v has written already
         _refuse_swap(x, item)
-    v = _item(item, x.dtype)
-    if is_basic(key):
+    selection = item if isinstance(item, masks.Selection) else None
+    v = _item(item if selection is None else selection.dense, x.dtype)
+    if is_basic(key) and selection is None:
         _assign_part(x, key, v)
         return
-    entries = [entry for k in (key if type(key) is tuple else (key,)) for entry in _entries(k)]
-    if any([isinstance(k, Value) and kind(k.dtype) == "b" for k in entries]):
-        _assign_where(x, entries, v)
+    entries = list(key) if type(key) is tuple else [key]
+    if any(map(masks.is_mask, entries)):
+        _assign_where(x, entries, v, selection)
         return
+    if selection is not None:
+        raise selection.refusal("assignment by any other key")
     if type(key) is not tuple and not contains_tracer(key) and not v.shape:
         mask = np.asarray(key)
         if mask.dtype == _BOOL and mask.ndim and mask.shape == x.shape[: mask.ndim]:
@@ -165,10 +168,14 @@ def getitem(x: Tracer, key: Any) -> Tracer:
     if x.recorder is not trace:
         x = views.image(trace, x)
     source = trace.lift(x)
+    cls = type(key)
+    if cls is Tracer or cls is tuple:
+        selection = masks.selected(source, key)
+        if selection is not None:
+            return selection
     start = len(trace.nodes)
     value = take_item(source, key)
     y = Tracer(value, trace)
-    cls = type(key)
     if cls is int or cls is slice:
         shares = bool(value.type.shape)
     else:
@@ -199,42 +206,28 @@ def _assign_part(x: Tracer, key: Any, v: Value) -> None:
     views.write(x, fitted(v, part.shape, x), nodes)
 
 
-def _entries(k: Any) -> list[Any]:
-    """The parts of a key, traced masks among them."""
-    if isinstance(k, Tracer | Value) and kind(k.dtype) == "b":
-        return [current_trace().lift(k)]
-    return [k]
-
-
-def _assign_where(x: Tracer, entries: list[Any], v: Value) -> None:
-    """To the places where a traced mask holds: a select."""
+def _assign_where(x: Tracer, entries: list[Any], v: Value, selection: masks.Selection | None = None) -> None:
+    """To the places where a traced mask holds: a select. `v` has all elements of a selection by that mask, if given."""
     base = current_trace().lift(x)
-    place = next(k for k, entry in enumerate(entries) if isinstance(entry, Value) and kind(entry.dtype) == "b")
-    mask = entries[place]
-    others = [entry for k, entry in enumerate(entries) if k != place]
-    if any([not (isinstance(k, slice) and k == slice(None)) and k is not Ellipsis for k in others]):
-        raise UnsupportedError(
-            f"assignment by a traced mask ({mask.type}) beside other indices",
-            hint="take a view first: row = x[i]; row[mask] = v",
-        )
-    dots = any([k is Ellipsis for k in entries[:place]])
-    first = base.ndim - mask.ndim - len(entries[place + 1 :]) if dots else place
-    if base.shape[first : first + mask.ndim] != mask.shape or first < 0:
-        raise IndexingError(
-            f"a mask {mask.type} for {base.type}", hint="the mask needs the shape of the axes it is for"
-        )
+    mask, first = masks.masked_axes(base, entries)
     after = base.ndim - first - mask.ndim
-    inner = (*base.shape[:first], 1, *base.shape[first + mask.ndim :])
+    count = 1
+    if selection is not None:
+        selection.check_fits(mask, after)
+        count = mask.type.size
+    inner = (*base.shape[:first], count, *base.shape[first + mask.ndim :])
     while v.ndim > len(inner) and v.shape[0] == 1:
         v = shape.reshape(v, shape=v.shape[1:])
-    if mask.ndim and v.ndim > after and v.shape[v.ndim - after - 1] != 1:
+    if selection is None and mask.ndim and v.ndim > after and v.shape[v.ndim - after - 1] != 1:
         raise UnsupportedError(
             f"assignment of {v.type} by a traced mask ({mask.type}): where each element goes depends on the mask",
-            hint="x[...] = np.where(mask, v, x) with v of x's shape, np.place(x, mask, v) for one after the other, or "
+            hint="x[mask] = v[mask] with v of x's shape, np.place(x, mask, v) for one after the other, or "
             "x[lilith.numpy.nonzero(mask, size=n)] = v for a known number n",
+            tracers=(Tracer(mask, current_trace()),),
         )
     v = fitted(v, inner, Tracer(base, current_trace()))
-    v = shape.reshape(v, shape=(*base.shape[:first], *[1] * mask.ndim, *base.shape[first + mask.ndim :]))
+    axes = mask.shape if selection is not None else (1,) * mask.ndim
+    v = shape.reshape(v, shape=(*base.shape[:first], *axes, *base.shape[first + mask.ndim :]))
     flags = shape.reshape(mask, shape=(*mask.shape, *[1] * after))
     views.write(x, elementwise.select(expand(flags, base.shape), expand(v, base.shape), base))
 
@@ -330,7 +323,7 @@ _WHOLE = frozenset({"sum", "dot", "concatenate", "stack"})
 def inplace(ufunc: Any, x: Tracer, other: Any) -> Tracer:
     """`x += v`: numbers get a new value, arrays are written to."""
     if views.is_scalar(x):
-        return OPERATORS[ufunc](x, other)
+        return ufunc(x, other) if isinstance(other, masks.Selection) else OPERATORS[ufunc](x, other)
     current_trace()
     changeable(x, "an in-place operator")
     return assign(x, OPERATORS[ufunc](x, other), f"in-place {ufunc.__name__}")

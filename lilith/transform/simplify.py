@@ -36,7 +36,7 @@ def simplify(graph: Graph) -> Graph:
     return _Simplifier(graph, {}).run()
 
 
-def _params_key(params: dict[str, Any]) -> tuple:
+def parameters_key(params: dict[str, Any]) -> tuple:
     """Parameters as a key. Numbers go by type and text as well: 0.0 is not -0.0, nor True 1."""
     if not params:
         return ()
@@ -86,7 +86,7 @@ class _Simplifier:
                 return
         if operands and node.primitive in _ELEMENTWISE and self.fold(builder, node, operands):
             return
-        key = (node.primitive, operands, _params_key(node.params))
+        key = (node.primitive, operands, parameters_key(node.params))
         found = self.known.get(key)
         if found is not None and not node.effect:
             self.env.update(zip(node.results, found, strict=True))

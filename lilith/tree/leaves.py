@@ -153,7 +153,7 @@ def convert_foreign(leaf: Any, path: str) -> Any:
     if "scipy" in origins and hasattr(leaf, "toarray"):
         raise ArgumentError(f"{what}: sparse matrices are not supported", hint=f"pass {path}.toarray()")
     foreign = hasattr(cls, "__array__") and not isinstance(leaf, np.generic) and not is_jax_array(cls)
-    if foreign and cls is not Tracer and not isinstance(leaf, type):
+    if foreign and not issubclass(cls, Tracer) and not isinstance(leaf, type):
         raise ArgumentError(f"{what}, which is not traced", hint=f"pass np.asarray({path})")
     return leaf
 
