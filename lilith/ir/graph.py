@@ -214,6 +214,11 @@ class Builder:
     def __exit__(self, *_: object) -> None:
         current.builder = self._outer.pop()
 
+    @property
+    def around(self) -> Builder | None:
+        """The builder that was current before this one."""
+        return self._outer[-1] if self._outer else None
+
     def emit(self, primitive: Primitive, operands: tuple[Value, ...], params: dict[str, Any]) -> Any:
         """Record one node; returns its result, or a tuple of results where the primitive has several."""
         type = primitive.type(*[x.type for x in operands], **params)

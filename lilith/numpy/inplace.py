@@ -18,6 +18,7 @@ from lilith.ir.type import dtype_name, kind
 from lilith.numpy import indexing, masks, views
 from lilith.numpy.core import Shape, adapt, array, convert, expand, full, lift, operand, type_of
 from lilith.numpy.indexing import take_item
+from lilith.numpy.shaping import reshaped
 from lilith.ops import elementwise, shape
 from lilith.ops import indexing as places_ops
 from lilith.ops.windows import Windows
@@ -97,7 +98,7 @@ def setitem(x: Tracer, key: Any, item: Any) -> None:
         _assign_where(x, entries, v, selection)
         return
     if selection is not None:
-        raise selection.refusal("assignment by any other key")
+        raise selection.refusal("assignment, by another key,")
     if type(key) is not tuple and not contains_tracer(key) and not v.shape:
         mask = np.asarray(key)
         if mask.dtype == _BOOL and mask.ndim and mask.shape == x.shape[: mask.ndim]:
@@ -227,8 +228,8 @@ def _assign_where(x: Tracer, entries: list[Any], v: Value, selection: masks.Sele
         )
     v = fitted(v, inner, Tracer(base, current_trace()))
     axes = mask.shape if selection is not None else (1,) * mask.ndim
-    v = shape.reshape(v, shape=(*base.shape[:first], *axes, *base.shape[first + mask.ndim :]))
-    flags = shape.reshape(mask, shape=(*mask.shape, *[1] * after))
+    v = reshaped(v, (*base.shape[:first], *axes, *base.shape[first + mask.ndim :]))
+    flags = reshaped(mask, (*mask.shape, *[1] * after))
     views.write(x, elementwise.select(expand(flags, base.shape), expand(v, base.shape), base))
 
 

@@ -19,7 +19,8 @@ from lilith.ir.graph import Value, current
 from lilith.ir.type import kind
 from lilith.numpy import reductions, ufuncs
 from lilith.numpy.core import Shape, expand, full, lift, marked, name_of, wrap
-from lilith.ops import elementwise, shape
+from lilith.numpy.shaping import reshaped
+from lilith.ops import elementwise
 from lilith.source import DtypeError, IndexingError, ShapeError, UnsupportedError
 from lilith.trace import Trace, current_trace
 from lilith.tracer import FUNCTIONS, UFUNCS, Tracer, call_rule
@@ -44,8 +45,8 @@ CONSTANT, CAPTURED, VARYING = 0, 1, 2
 class Origins:
     """Of a trace's Values: which are equal because they are computed alike, and what they depend on."""
 
-    def __init__(self, trace: Trace):
-        self._trace = trace
+    def __init__(self, trace: Trace, around: Origins | None):
+        self._trace, self._around = trace, around
         self._seen = 0
         self._found: dict[Value, tuple[Value, int]] = {}
         self._made: dict[tuple, tuple[Value, ...]] = {}
@@ -53,15 +54,25 @@ class Origins:
     def of(self, value: Value) -> tuple[Value, int]:
         """The first Value that is computed as this one is; and whether it comes from constants alone, from captured
         values, or from arguments and carries of loops."""
+        if self._around is not None and not self._seen:
+            self._around.look()
+        self.look()
+        return self._known(value)
+
+    def look(self) -> None:
+        """Go through the nodes that are new."""
         nodes = self._trace.nodes
         for node in nodes[self._seen :]:
             operands = [self._known(x) for x in node.operands]
             key = node.primitive, tuple([x for x, _ in operands]), parameters_key(node.params)
-            first = node.results if node.effect else self._made.setdefault(key, node.results)
+            first = node.results if node.effect else self._first(key) or self._made.setdefault(key, node.results)
             level = max([level for _, level in operands], default=CONSTANT)
             self._found.update({y: (x, level) for x, y in zip(first, node.results, strict=True)})
         self._seen = len(nodes)
-        return self._known(value)
+
+    def _first(self, key: tuple) -> tuple[Value, ...] | None:
+        """What computes the same already, in this trace or in those around it."""
+        return self._made.get(key) or (self._around._first(key) if self._around is not None else None)
 
     def _known(self, x: Value) -> tuple[Value, int]:
         found = self._found.get(x)
@@ -82,7 +93,8 @@ class Origins:
 def origins(trace: Trace) -> Origins:
     """What is known of a trace's Values."""
     if trace.origins is None:
-        trace.origins = Origins(trace)
+        around = trace.around
+        trace.origins = Origins(trace, origins(around) if isinstance(around, Trace) else None)
     return trace.origins
 
 
@@ -110,7 +122,7 @@ def masked_axes(x: Value, entries: Sequence[Any]) -> tuple[Value, int]:
     if any([not (isinstance(k, slice) and k == slice(None)) and k is not Ellipsis for k in others]):
         raise UnsupportedError(
             f"a traced mask ({mask.type}) beside other indices",
-            hint="index first: row = x[i], then row[mask]; the row is a view of x",
+            hint="index first: row = x[i], row[mask]; column = x[:, i], column[mask]; they are views of x",
             tracers=(Tracer(mask, current_trace()),),
         )
     dots = any([k is Ellipsis for k in entries[:place]])
@@ -130,8 +142,7 @@ def selected(x: Value, key: Any) -> Selection | None:
     if origins(current_trace()).of(mask)[1] == CAPTURED:
         return None
     sizes = (*x.shape[:first], mask.type.size, *x.shape[first + mask.ndim :])
-    dense = x if x.shape == sizes else shape.reshape(x, shape=sizes)
-    return Selection(dense, mask, x.ndim - first - mask.ndim)
+    return Selection(reshaped(x, sizes), mask, x.ndim - first - mask.ndim)
 
 
 # ---- selections -----------------------------------------------------------------------------------------------------
@@ -157,15 +168,15 @@ class Selection(Tracer):
     @property
     def value(self) -> NoReturn:  # type: ignore[override]
         """There is none: the error for everything that needs the shape."""
-        raise self.refusal("an array of known shape")
+        raise self.refusal("an array of known shape made")
 
-    def refusal(self, what: str) -> UnsupportedError:
+    def refusal(self, what: str, hint: str = _HINT) -> UnsupportedError:
         """The error that something cannot be done with it."""
         builder = current.builder
         return UnsupportedError(
             f"{what} of x[mask] with a traced mask ({self._mask.value.type}): how many elements there are depends on "
             "the mask",
-            hint=_HINT,
+            hint=hint,
             source=self._source if builder is None or builder.source is None else None,
             tracers=(self._mask,),
         )
@@ -229,7 +240,7 @@ class Selection(Tracer):
     def flags(self, sizes: Shape, after: int) -> Value:
         """The mask for an array of some shape, in which `after` axes follow that of the mask."""
         mask = self.mask
-        return expand(shape.reshape(mask, shape=(mask.type.size, *[1] * after)), sizes)
+        return expand(reshaped(mask, (mask.type.size, *[1] * after)), sizes)
 
     def filled(self, number: Any) -> Value:
         """All elements, with a number in place of those that are not selected."""
@@ -286,7 +297,9 @@ class Selection(Tracer):
 
     def __len__(self) -> int:
         current_trace()
-        raise self.refusal("len()")
+        raise self.refusal(
+            "len()", "x[mask].size is the number of elements, traced; int(x[mask].size) where it decides"
+        )
 
     def __getitem__(self, key: Any) -> NoReturn:
         current_trace()

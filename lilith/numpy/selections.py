@@ -173,7 +173,7 @@ def _average(x: Selection, rule: Callable[..., Any], weights: Any = None, **opti
     """The weighted mean: what is not selected has weight 0."""
     w = x.like(full(1, x.dense.shape, x.dtype)) if weights is None else weights
     if not isinstance(w, Selection):
-        raise x.refusal("np.average with weights that are not selected")
+        raise x.refusal("np.average, with weights that are not selected,")
     together([x, w])
     return rule(x.filled(1), weights=w.filled(0), **options)
 
