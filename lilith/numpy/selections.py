@@ -10,7 +10,7 @@ from typing import Any
 import numpy as np
 
 from lilith.ir.type import kind
-from lilith.numpy import reductions
+from lilith.numpy import reductions, ufuncs
 from lilith.numpy.core import convert, expand, full, lift, name_of, normalize_axes, wrap
 from lilith.numpy.masks import RULES, Selection, elementwise_of, together
 from lilith.numpy.reductions import NOT_GIVEN
@@ -138,26 +138,27 @@ def _spread(x: Selection, rule: Callable[..., Any], **options: Any) -> Any:
     return rule(x.filled(1), where=x.flags(x.dense.shape, x.after), **options)
 
 
-def _extreme(low: bool) -> Callable[..., Any]:
+def _extreme(function: Any, low: bool, without_nan: bool = False) -> Callable[..., Any]:
     """max or min. Of nothing they are NaN, of integers the dtype's smallest or largest number: where NumPy raises an
     error, a compiled program cannot."""
 
     def reduced(x: Selection, rule: Callable[..., Any], **options: Any) -> Any:
-        y = rule(x.filled(reductions.edge(x.dtype, low)), **options)
-        if kind(x.dtype) != "f" or options.get("initial", NOT_GIVEN) is not NOT_GIVEN:
-            return y
-        v = lift(y)
-        some = expand(reductions.any(x.mask), v.shape)
-        return wrap(elementwise.select(some, v, full(np.nan, v.shape, v.dtype)))
+        v = x.dense
+        flags = x.flags(v.shape, x.after)
+        if without_nan and kind(v.dtype) == "f":
+            flags = elementwise.logical_and(flags, elementwise.logical_not(ufuncs.is_nan(v)))
+        chosen = elementwise.select(flags, v, full(reductions.edge(v.dtype, low), v.shape, v.dtype))
+        y = lift(FUNCTIONS[function](wrap(chosen), **options))
+        if kind(v.dtype) != "f" or options.get("initial", NOT_GIVEN) is not NOT_GIVEN:
+            return wrap(y)
+        among = {key: given for key, given in options.items() if key in ("axis", "keepdims")}
+        some = reductions.any(flags, **among) if without_nan else expand(reductions.any(x.mask), y.shape)
+        zero = full(0, y.shape, y.dtype)
+        # NaN, but no constant: who looks for where NaN appears finds this where there is nothing, not everywhere
+        nothing = elementwise.div(zero, convert(some, y.dtype))
+        return wrap(elementwise.select(some, y, nothing))
 
     return reduced
-
-
-def _nan_extreme(x: Selection, rule: Callable[..., Any], **options: Any) -> Any:
-    """nanmax and nanmin: what is not selected is NaN."""
-    if kind(x.dtype) != "f":
-        return _extreme(rule is FUNCTIONS[np.nanmax])(x, rule, **options)
-    return rule(x.filled(np.nan), **options)
 
 
 def _range(x: Selection, rule: Callable[..., Any], **options: Any) -> Any:
@@ -189,8 +190,10 @@ def _norm(x: Selection, rule: Callable[..., Any], ord: Any = None, **options: An
 _REDUCTIONS: dict[Any, Callable[..., Any]] = {
     **dict.fromkeys((np.sum, np.prod, np.mean, np.any, np.all, np.nansum, np.nanprod, np.nanmean), _where),
     **dict.fromkeys((np.var, np.std, np.nanvar, np.nanstd), _spread),
-    **{np.max: _extreme(True), np.amax: _extreme(True), np.min: _extreme(False), np.amin: _extreme(False)},
-    **{np.nanmax: _nan_extreme, np.nanmin: _nan_extreme, np.ptp: _range},
+    **dict.fromkeys((np.max, np.amax), _extreme(np.max, True)),
+    **dict.fromkeys((np.min, np.amin), _extreme(np.min, False)),
+    **{np.nanmax: _extreme(np.max, True, without_nan=True), np.nanmin: _extreme(np.min, False, without_nan=True)},
+    np.ptp: _range,
     **{np.count_nonzero: _count, np.average: _average, np.linalg.norm: _norm},
 }
 _OF_UFUNCS = {
