@@ -406,8 +406,9 @@ def trace_call(
             else:
                 results.append(leaf)
     graph = trace.finish(inputs, names, outputs)
+    trace.origins = None  # they know the trace: a cycle would keep all nodes until the collector comes by
     if not interpreted:
-        trace.knowledge = None  # it knows the trace: a cycle would keep all nodes until the collector comes by
+        trace.knowledge = None
     captured_tracers = [tracer for tracer, _ in trace.captured.values()]
     guards = tuple(sorted(trace.guards, key=lambda guard: guard.order))
     return Recorded(graph, results, structure, captured_tracers, [array for array, _ in trace.hoisted.values()], guards)

@@ -94,6 +94,7 @@ def _operators() -> None:
             setattr(Selection, f"__r{name}__", reflected)
             if name not in ("matmul", "divmod"):
                 setattr(Selection, f"__i{name}__", _inplace(ufunc, name))
+    Selection.__round__ = lambda self, ndigits=None: np.round(self, ndigits or 0)  # type: ignore[method-assign]
     Selection.__hash__ = Tracer.__hash__  # type: ignore[method-assign]
 
 
