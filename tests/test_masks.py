@@ -97,7 +97,7 @@ FUNCTIONS: dict[str, tuple[Callable[..., Any], tuple]] = {
     "comparison": (lambda x, v: [np.sum(x[x > 0] > v[x > 0]), np.any(x[x > 0] > 2), (x[x > 0] != 0.7).all()], (X, V)),
     "maximum": (lambda x, v: np.sum(np.maximum(x[x > 0], v[x > 0]) - np.abs(v[x > 0])), (X, V)),
     "unary": (lambda x: np.sum(-x[x > 0] + abs(+x[x > 0])) + np.sum(np.arccosh(1 + x[x > 0])), (X,)),
-    "round": (lambda x: [np.sum(np.round(x[x > 0], 1)), np.sum(x[x > 0].round()), np.sum(np.fix(x[x > 0]))], (X,)),
+    "round": (lambda x: [np.sum(np.round(x[x > 0], 1)), np.sum(x[x > 0].round()), np.sum(np.trunc(x[x > 0]))], (X,)),
     "divmod": (lambda x: [np.sum(y) for y in divmod(x[x > 0], 0.5)] + [np.sum(y) for y in np.modf(x[x > 0])], (X,)),
     "reductions": (
         lambda x: [
