@@ -54,6 +54,7 @@ USES = [
     lambda s: lambda x: x * s.rate * s._asdict()["weights"],
     lambda s: lambda x: x * s._replace(rate=2.0).weights,
     lambda s: lambda x: x * getattr(s, "weights") * s.rate,  # noqa: B009
+    lambda s: lambda x: x * s.rate * locals()["s"].weights,
     lambda s: lambda x: s.scaled(x) * s.rate,
     lambda s: lambda x: x * s.twice * s.weights,
     lambda s: lambda x: (lambda t: x * t.weights * t.rate)(s),

@@ -9,8 +9,11 @@ import lilith
 from lilith.asked import Spec
 from lilith.captures import scan
 from lilith.derive import derive
-from lilith.ir.graph import Graph
+from lilith.ir.graph import Builder, Graph, Value
 from lilith.ir.interpret import interpret
+from lilith.ir.type import TensorType
+from lilith.ops import elementwise
+from lilith.ops.reduction import reduce_sum
 from lilith.transform import contract
 from lilith.transform.contract import contracted
 from lilith.transform.prune import remove_dead
@@ -197,3 +200,14 @@ def test_two_sums_are_one_pass(f, count: int) -> None:
     assert names(graph).count("reduce_sum") == count
     np.testing.assert_allclose(interpret(graph, [X, Y])[0], f(X, Y), rtol=1e-14)
     lilith.testing.check_grads(lambda x, y: np.sum(f(x, y)), (X, Y), order=2)
+
+
+@pytest.mark.parametrize(("dtype", "count"), [(np.float16, 2), (np.float32, 1)])
+def test_sums_of_short_dtypes_stay_apart(dtype: type, count: int) -> None:
+    """What two arrays of them add up to would be rounded once more, and can be infinite."""
+    x = Value(TensorType((2,), np.dtype(dtype)))
+    with Builder() as builder:
+        total = elementwise.add(*[reduce_sum(f(x), axes=(0,)) for f in (elementwise.rint, elementwise.abs)])
+    graph = simplify(Graph("f", (x,), ("x",), tuple(builder.nodes), (total,)))
+    assert names(graph).count("reduce_sum") == count
+    assert interpret(graph, [np.array([30000.0, -3.0], dtype)])[0] == dtype(60000.0)

@@ -15,7 +15,8 @@ _WRITERS = frozenset({"append", "appendleft", "extend", "extendleft", "add", "up
 _IN_PLACE = 13  # BINARY_OP's argument from here on: +=, -=, ...
 _ITEM_IN_PLACE = "LOAD_CONST COPY COPY BINARY_SUBSCR LOAD_CONST BINARY_OP SWAP SWAP STORE_SUBSCR".split()
 _REFLECTIVE_NAMES = frozenset(
-    "getattr vars dir asdict astuple fields replace copy deepcopy dataclasses attrgetter optree pickle inspect".split()
+    "getattr vars locals dir asdict astuple fields replace copy deepcopy dataclasses attrgetter optree pickle "
+    "inspect".split()
 )
 _COMPARING = frozenset("sorted min max sort index count remove heapq bisect".split())
 _REFLECTIVE_ATTRIBUTES = frozenset("__dict__ __getattribute__ tree_map tree_leaves tree_flatten tree".split())

@@ -152,11 +152,12 @@ class _Writer:
 
     def _absent(self, edge: Edge, read: str) -> None:
         """Nothing is there; as for an import statement in a function: a library's module that is still the same."""
-        module = sys.modules.get(edge.key[0]) if edge.get is reads.read_import and edge.key[1] == 0 else None
-        if module is None:
+        name, level = edge.key if edge.get is reads.read_import else ("", 1)
+        module = sys.modules.get(name) if level == 0 else None
+        if module is None or not tree.is_library_module(name):
             self.require(f"{read} is MISSING")
         else:
-            self.require(f"{self.constant(sys.modules)}.get({edge.key[0]!r}) is {self.constant(module)}")
+            self.require(f"{self.constant(sys.modules)}.get({name!r}) is {self.constant(module)}")
 
     def _node(self, index: int, read: str) -> None:
         node = self.walk.nodes[index]

@@ -16,9 +16,9 @@ import numpy as np
 from lilith.ir.graph import Builder, Graph, Node, Value
 from lilith.ir.interpret import evaluate
 from lilith.ir.primitive import PRIMITIVES, Primitive
-from lilith.ir.type import is_inexact
 from lilith.ops import bessel, elementwise, special
 from lilith.transform.contract import contracted
+from lilith.transform.contract.terms import DTYPES
 from lilith.transform.prune import live_nodes, remove_dead
 from lilith.transform.shifts import without_shifts
 from lilith.transform.tell import told_case, told_scan
@@ -197,7 +197,9 @@ def _one_sum(s: _Simplifier, node: Node, operands: tuple[Value, ...]) -> Value |
         return None
     x, y = [total.operands[0] for total in sums if total is not None]
     makers = [s.producer.get(x), s.producer.get(y)]
-    if sums[0].params != sums[1].params or x.shape != y.shape or not is_inexact(x.dtype):
+    if (
+        sums[0].params != sums[1].params or x.shape != y.shape or x.dtype not in DTYPES
+    ):  # short dtypes are added up in longer ones
         return None
     if any(made is None or made.primitive not in _ELEMENTWISE for made in makers):
         return None
